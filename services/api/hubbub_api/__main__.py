@@ -1,0 +1,142 @@
+"""The api: REST and pages on the hub's port, answers on the bus, and the relay from the log to the bus."""
+
+import asyncio
+import socket
+from contextlib import AsyncExitStack
+
+import asyncpg
+import structlog
+from aiohttp import web
+from hubbub import bus as hub_bus
+from hubbub import schema, service
+from hubbub.access import Access
+from hubbub.bus import Bus
+from hubbub.config import Options
+from hubbub.follow import Follower
+from hubbub.handle import Committer
+from hubbub.relay import Relay
+from hubbub.settings import SHUT_DOWN, Settings, give_up
+from hubbub.vault import Vault, sealer
+from hubbub.web.request import Gate
+
+from hubbub_api import app as application
+from hubbub_api import keys
+from hubbub_api.activity import Activities
+from hubbub_api.claims import Claims
+from hubbub_api.forward import Auths
+from hubbub_api.models import Models, Secrets
+from hubbub_api.reports import ReportBook
+from hubbub_api.startup import settle_configuration
+from hubbub_api.sweeps import Sweeps
+from hubbub_api.views import Views
+from hubbub_api.wanted import WantedRoutes
+
+log = structlog.get_logger()
+
+NEEDS = ("postgres_url", "nats_url", "cookie_secret", "vault_key", "bus_key", "forward_key")
+
+
+def main() -> None:
+    settings = Settings.from_environ(needs=NEEDS)
+    options = service.load_options(settings)
+    service.run("api", settings, lambda stop: serve(settings, options, stop), options.hub.log_level)
+
+
+async def serve(settings: Settings, options: Options, stop: asyncio.Event) -> None:
+    vault = Vault(settings.vault_key)
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(
+            asyncpg.create_pool(settings.postgres_url, min_size=2, max_size=10, command_timeout=30)
+        )
+        try:
+            await schema.check(pool)
+        except schema.SchemaTooNew as error:
+            give_up(str(error))
+        bus = await stack.enter_async_context(hub_bus.connect(settings.nats_url, settings.instance))
+
+        committer = Committer(settings.postgres_url, vault)
+        follower = Follower(settings.postgres_url)
+        relay = Relay(settings.postgres_url, bus, [options.ours.pool])
+        follower.tell(lambda _: relay.woken.set())
+        activities = Activities(pool)
+        access = Access(pool, options)
+        gate = Gate(access, options, bytes.fromhex(settings.cookie_secret), settings.forward_key)
+        auths = Auths(settings.postgres_url)
+
+        app = application.build(gate, auths)
+        app[keys.POOL] = pool
+        app[keys.COMMITTER] = committer
+        app[keys.FOLLOWER] = follower
+        app[keys.VAULT] = vault
+        app[keys.BUS] = bus
+        app[keys.ACTIVITIES] = activities
+        app[keys.VIEWS] = Views(pool)
+        app[keys.MODELS] = Models(options.base_url, access.roles, activities)
+        app[keys.SECRETS] = Secrets(pool, vault)
+
+        claims = Claims(pool, committer, vault, sealer(settings.bus_key), options, access.roles)
+        reports = ReportBook(pool, committer, sealer(settings.bus_key))
+        sweeps = Sweeps(pool, committer, bus, options, activities)
+        wanted = WantedRoutes(pool, options)
+
+        finished = asyncio.Event()
+        told = app[keys.STOPPING] = asyncio.Event()
+        app[keys.ENDING] = []
+
+        async def attend() -> None:
+            await settle_configuration(pool, committer, options)
+            await _answer(bus, claims, reports, sweeps, wanted)
+            async with _listening(app, options):
+                log.info("api.ready", url=options.hub_bind_url)
+                await asyncio.wait(
+                    {asyncio.create_task(stop.wait()), asyncio.create_task(told.wait())}, return_when="FIRST_COMPLETED"
+                )
+            # Requests that were under way have had what they needed from the other tasks until here.
+            finished.set()
+
+        await service.until(
+            finished, committer.run(), follower.run(), relay.run(), activities.run(), auths.run(), attend()
+        )
+        if told.is_set():
+            raise SystemExit(SHUT_DOWN)
+
+
+async def _answer(bus: Bus, claims: Claims, reports: ReportBook, sweeps: Sweeps, wanted: WantedRoutes) -> None:
+    """Every verb of `hub.rpc`, shared with the other apis."""
+    verbs = {
+        "claim": claims.claim,
+        "hello": claims.hello,
+        "holdings": claims.holdings,
+        "report": reports.report,
+        "routed": reports.routed,
+        "routes": wanted.routes,
+        "lease": sweeps.lease,
+        "sweep": sweeps.sweep,
+        "activity": sweeps.activity,
+    }
+    for verb, handler in verbs.items():
+        await bus.answer(f"hub.rpc.{verb}.*.*", handler, queue="api")
+
+
+class _listening:  # noqa: N801 - reads as a verb where it is used
+    """The hub's port, shared with the other apis of this host."""
+
+    def __init__(self, app: web.Application, options: Options) -> None:
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
+        self._options = options
+
+    async def __aenter__(self) -> None:
+        await self._runner.setup()
+        ip, port = self._options.hub_ip, self._options.hub_port
+        try:
+            site = web.TCPSite(self._runner, ip or None, port, reuse_port=hasattr(socket, "SO_REUSEPORT"), backlog=1024)
+            await site.start()
+        except OSError as error:
+            give_up(f"cannot listen on {ip}:{port}: {error.strerror}")
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._runner.cleanup()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""When something was last heard of a user, a server or a token: gathered in memory, written in batches."""
+
+import asyncio
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import asyncpg
+import structlog
+
+log = structlog.get_logger()
+
+_UPSERT = """
+    insert into activity (subject, at) select * from unnest($1::text[], $2::timestamptz[])
+    on conflict (subject) do update set at = greatest(activity.at, excluded.at)
+"""
+
+
+class Activities:
+    """Run `run` as a task. Subjects are `user:<id>`, `server:<id>`, `token:<id>`."""
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", *, every: float = 1.0) -> None:
+        self._pool = pool
+        self._every = every
+        self._heard: dict[str, datetime] = {}
+
+    def heard(self, *subjects: str, at: datetime | None = None) -> None:
+        """Times only move forward."""
+        at = at or datetime.now(UTC)
+        for subject in subjects:
+            known = self._heard.get(subject)
+            if known is None or known < at:
+                self._heard[subject] = at
+
+    def newer(self, subject: str, stored: datetime | None) -> datetime | None:
+        """The later of what is *stored* and what has not been written yet."""
+        waiting = self._heard.get(subject)
+        return waiting if stored is None or (waiting is not None and waiting > stored) else stored
+
+    async def write(self) -> None:
+        heard, self._heard = self._heard, {}
+        if not heard:
+            return
+        # One order for all replicas, so that two of them never wait for each other's rows.
+        subjects = sorted(heard)
+        try:
+            await self._pool.execute(_UPSERT, subjects, [heard[subject] for subject in subjects])
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            log.warning("activity.not_written", error=str(error))
+            for subject in subjects:
+                self.heard(subject, at=heard[subject])
+
+    async def run(self) -> None:
+        try:
+            while True:
+                await asyncio.sleep(self._every)
+                await self.write()
+        finally:
+            await self.write()
+
+
+def newest(times: Iterable[datetime | None]) -> datetime | None:
+    return max((time for time in times if time is not None), default=None)

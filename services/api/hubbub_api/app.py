@@ -1,0 +1,136 @@
+"""The application: which handler answers what, and what every answer has in common."""
+
+import time
+from collections.abc import Iterable
+
+import structlog
+from aiohttp import web
+from hubbub import telemetry
+from hubbub.domain.message import Rejected
+from hubbub.handle import LogUnavailable
+from hubbub.web import xsrf
+from hubbub.web.pages import ENVIRONMENT, environment
+from hubbub.web.request import GATE, ApiError, Gate, Handler, check_xsrf, identify, standard_headers
+
+from hubbub_api import hub, pages, progress, tokens, user_servers, users
+from hubbub_api.answers import answer, status_of
+from hubbub_api.forward import Auths
+from hubbub_api.keys import ACTIVITIES
+from hubbub_api.limits import Throttled
+
+log = structlog.get_logger()
+
+TABLES = (users.routes, user_servers.routes, progress.routes, tokens.routes)
+
+#: Paths below the hub's prefix that auth answers.
+AUTH_PATHS = ("login", "logout", "api/oauth2/authorize", "api/oauth2/token")
+
+#: API paths that anyone may ask, with nothing to forge.
+OPEN = frozenset({"", "/", "/health"})
+
+
+def build(gate: Gate, auths: Auths) -> web.Application:
+    """The application without its connections, which `__main__` adds."""
+    app = web.Application(middlewares=[around], client_max_size=10 * 1024**2)
+    app[GATE] = gate
+    app[ENVIRONMENT] = environment("hubbub_api")
+    prefix = gate.options.hub_prefix
+    for path in AUTH_PATHS:
+        app.router.add_route("*", prefix + path, auths.forward)
+    _add(app, f"{prefix}api", (route for table in TABLES for route in table))
+    app.router.add_get(f"{prefix}health", hub.health)
+    _add(app, f"{prefix}api", hub.routes)
+    app.add_routes(pages.routes(prefix))
+    return app
+
+
+def _add(app: web.Application, prefix: str, routes: Iterable[web.AbstractRouteDef]) -> None:
+    for route in routes:
+        assert isinstance(route, web.RouteDef)
+        app.router.add_route(route.method, prefix + route.path, route.handler, **route.kwargs)
+
+
+@web.middleware
+async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Trace, log line, headers and errors of every request."""
+    prefix = request.app[GATE].options.hub_prefix
+    is_api = request.path.startswith(f"{prefix}api/") or request.path == f"{prefix}api"
+    began = time.monotonic()
+    headers = request["hubbub.headers"] = standard_headers(request.app[GATE].options, is_api=is_api)
+    with telemetry.span(f"{request.method} {_shape(request)}", parent=request.headers.get("traceparent", "")):
+        response = await (_api(request, handler, prefix) if is_api else _page(request, handler))
+        if not response.prepared:
+            for name, value in headers.items():
+                if name not in response.headers:
+                    response.headers[name] = value
+        level = log.debug if response.status < 400 and request.method == "GET" else log.info
+        level(
+            "http",
+            method=request.method,
+            path=_shape(request),
+            status=response.status,
+            ms=round((time.monotonic() - began) * 1e3, 1),
+        )
+    return response
+
+
+def _shape(request: web.Request) -> str:
+    """The path's pattern: names of people do not belong into logs and traces."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource else "unknown"
+
+
+async def _api(request: web.Request, handler: Handler, prefix: str) -> web.StreamResponse:
+    if request.method == "OPTIONS":
+        return web.Response(status=200)
+    rest = request.path.removeprefix(f"{prefix}api")
+    try:
+        if rest not in OPEN and not rest.startswith("/oauth2/"):
+            identity = await identify(request)
+            await check_xsrf(request, identity, is_api=True)
+            if identity is not None and identity.kind == "user":
+                request.app[ACTIVITIES].heard(f"user:{identity.id}")
+                if identity.token:
+                    request.app[ACTIVITIES].heard(f"token:{identity.token_stream}")
+        return await handler(request)
+    except xsrf.Forgery as error:
+        return _error(403, str(error))
+    except ApiError as error:
+        return _error(error.status, error.message, error.headers)
+    except Throttled as error:
+        return _error(429, str(error), {"Retry-After": str(error.seconds)})
+    except Rejected as refusal:
+        return _error(status_of(refusal), str(refusal))
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        return _error(error.status, None)
+    except LogUnavailable:
+        return _error(503, "The database cannot be reached; nothing is known to have been changed")
+    except Exception:
+        log.exception("http.failed", path=_shape(request))
+        return _error(500, "Internal Server Error")
+
+
+def _error(status: int, message: str | None, headers: dict[str, str] | None = None) -> web.Response:
+    return answer({"status": status, "message": message}, status, headers)
+
+
+async def _page(request: web.Request, handler: Handler) -> web.StreamResponse:
+    identity = None
+    try:
+        identity = await identify(request, pages=True)
+        return await handler(request)
+    except xsrf.Forgery as error:
+        return pages.errors.page(request, identity, 403, str(error))
+    except ApiError as error:
+        return pages.errors.page(request, identity, error.status, error.message or "")
+    except Rejected as refusal:
+        return pages.errors.page(request, identity, status_of(refusal), str(refusal))
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        return pages.errors.page(request, identity, error.status, "")
+    except Exception:
+        log.exception("http.failed", path=_shape(request))
+        return pages.errors.page(request, identity, 500, "")

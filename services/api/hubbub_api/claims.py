@@ -1,0 +1,212 @@
+"""Answers workers: what may I start (claim), what did my earlier self leave (hello), what do I owe (holdings)."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import msgspec
+import structlog
+from cryptography.fernet import MultiFernet
+from hubbub import faults
+from hubbub.access import Roles
+from hubbub.config import Options
+from hubbub.domain import scope
+from hubbub.domain.message import Rejected, StaleAttempt
+from hubbub.domain.names import client_id, full_name
+from hubbub.domain.server_messages import ClaimAttempt, LoseAttempt, ReportFound
+from hubbub.domain.server_states import Held as HeldState
+from hubbub.domain.server_states import Known, Server, Spawning, react
+from hubbub.domain.token import IssueToken
+from hubbub.eventlog import Context
+from hubbub.handle import Committer
+from hubbub.rpc import Answer, Claim, Claimed, Found, Held, Hello, Person, Refusal, Spec, Welcome
+from hubbub.transaction import Transaction
+from hubbub.vault import Vault
+from hubbub.views import SERVERS, TOKENS
+
+log = structlog.get_logger()
+
+#: What a worker may take at once, so that others get their share.
+LARGEST_CLAIM = 32
+
+_STATE = msgspec.json.Decoder(Server)
+
+_WAITING = """
+    select s.id, s.state, u.name, count(*) over () as waiting from servers s join users u on u.id = s.user_id
+    where s.kind = 'Spawning' and s.holder is null and s.pool = $1 order by s.since, s.number limit $2
+"""
+_CLAIMED_BEFORE = """
+    select t.hash, s.id from tokens t join servers s on s.token = t.id where t.hash = any($1) and s.holder = $2
+"""
+_SPECS = """
+    select s.id, s.state, u.id as user_id, u.number, u.name, u.admin, t.hash, o.value as options, v.value as spawner_state
+    from servers s join users u on u.id = s.user_id left join tokens t on t.id = s.token
+    left join vault o on o.key = 'options:' || s.id left join vault v on v.key = 'state:' || s.id
+    where s.id = any($1)
+"""
+
+
+class Claims:
+    def __init__(
+        self,
+        pool: "asyncpg.Pool[asyncpg.Record]",
+        committer: Committer,
+        vault: Vault,
+        bus_key: MultiFernet,
+        options: Options,
+        roles: Roles,
+    ) -> None:
+        self._pool = pool
+        self._committer = committer
+        self._vault = vault
+        self._bus_key = bus_key
+        self._options = options
+        self._roles = roles
+
+    async def claim(self, subject: str, payload: bytes) -> Claimed:
+        """Hand out waiting attempts, oldest first. A claim sent again gets what it got before."""
+        _, _, _, pool, worker = subject.split(".")
+        asked = msgspec.json.decode(payload, type=Claim)
+        context = Context.of(f"worker:{worker}")
+
+        async def body(tx: Transaction) -> tuple[list[str], int]:
+            before = await tx.fetch(_CLAIMED_BEFORE, list(asked.hashes), worker)
+            if before:
+                return [row["id"] for row in before], 0
+            rows = await tx.fetch(_WAITING, pool, min(len(asked.hashes), LARGEST_CLAIM))
+            ids = {row["id"]: uuid4().hex for row in rows}
+            await tx.load([*((SERVERS, id) for id in ids), *((TOKENS, token) for token in ids.values())])
+            for row, hashed in zip(rows, asked.hashes, strict=False):
+                await self._take(tx, row, ids[row["id"]], hashed, worker, asked.host)
+            return list(ids), (rows[0]["waiting"] - len(rows) if rows else 0)
+
+        taken, waiting = await self._committer.submit(body, context)
+        if taken:
+            log.info("server.claimed", worker=worker, servers=len(taken), waiting=waiting)
+        faults.point("api.claimed")
+        return Claimed(specs=tuple(await self.specs(taken)), waiting=waiting)
+
+    async def _take(
+        self, tx: Transaction, row: asyncpg.Record, token: str, hashed: str, worker: str, host: str
+    ) -> None:
+        state = await tx.state(SERVERS, row["id"])
+        assert isinstance(state, Spawning)
+        await tx.know(state.user)
+        patience = timedelta(seconds=self._options.spawner.start_timeout + 10)
+        claim = ClaimAttempt(attempt=state.attempt, worker=worker, host=host, token=token, deadline=tx.now + patience)
+        await tx.act(SERVERS, row["id"], claim)
+        issue = IssueToken(
+            user=state.user,
+            hash=hashed,
+            scopes=tuple(self._token_scopes()),
+            note=f"Server at {state.prefix}",
+            client=client_id(row["name"], state.name),
+            server=row["id"],
+        )
+        await tx.act(TOKENS, token, issue)
+
+    def _token_scopes(self) -> list[str]:
+        given = self._options.spawner.server_token_scopes or list(self._roles["server"].scopes)
+        return list(dict.fromkeys([*given, "users:activity!user"]))
+
+    async def specs(self, ids: Sequence[str]) -> list[Spec]:
+        """Everything a worker needs to start each of these servers; one query."""
+        if not ids:
+            return []
+        rows = await self._pool.fetch(_SPECS, list(ids))
+        await self._vault.load(self._pool, {row["user_id"] for row in rows})
+        return [self._spec(row) for row in rows if isinstance(_STATE.decode(row["state"]), HeldState)]
+
+    def _spec(self, row: asyncpg.Record) -> Spec:
+        state = _STATE.decode(row["state"])
+        assert isinstance(state, HeldState)
+        place = full_name(row["name"], state.name)
+        secret = msgspec.json.encode({"options": self._open(row, "options"), "state": self._open(row, "spawner_state")})
+        return Spec(
+            server=row["id"],
+            attempt=state.attempt,
+            person=Person(id=row["user_id"], number=row["number"], name=row["name"], admin=row["admin"]),
+            name=state.name,
+            display_name=state.display_name,
+            prefix=state.prefix,
+            hash=row["hash"] or "",
+            sealed=self._bus_key.encrypt(secret).decode(),
+            deadline=state.deadline,
+            client_id=client_id(row["name"], state.name),
+            token_scopes=tuple(self._token_scopes()),
+            access_scopes=(f"access:servers!server={place}", f"access:servers!user={row['name']}"),
+            client_allowed_scopes=tuple(sorted(scope.expand(self._options.spawner.oauth_client_allowed_scopes))),
+        )
+
+    def _open(self, row: asyncpg.Record, column: str) -> Any:
+        data = self._vault.open_bytes(row["user_id"], row[column]) if row[column] else None
+        return msgspec.json.decode(data) if data else {}
+
+    async def hello(self, subject: str, payload: bytes) -> Welcome:
+        """A worker is back: settle everything that the log says it holds, by what it found."""
+        _, _, _, _, worker = subject.split(".")
+        hello = msgspec.json.decode(payload, type=Hello)
+        if wrong := self._differences(hello.options):
+            message = f"{', '.join(wrong)}: not as the api has it; all processes need the same configuration"
+            return Welcome(refused=Refusal(kind="Invalid", message=message))
+        answers = [await self._found(worker, hello.host, found) for found in hello.found]
+        kept = {found.server for found, given in zip(hello.found, answers, strict=True) if given.state}
+        rows = await self._pool.fetch("select id, state from servers where holder = $1", worker)
+        for row in rows:
+            if row["id"] not in kept:
+                await self._lose(worker, row["id"], "its worker was restarted and found nothing of it")
+        return Welcome(answers=tuple(answers), specs=tuple(await self.specs(sorted(kept))))
+
+    def _differences(self, options: dict[str, str]) -> list[str]:
+        ours = self._options.hashes
+        return sorted(name for name in options.keys() | ours.keys() if options and options.get(name) != ours.get(name))
+
+    async def _found(self, worker: str, host: str, found: Found) -> Answer:
+        context = Context.of(f"worker:{worker}")
+
+        async def body(tx: Transaction) -> Answer:
+            command = ReportFound(
+                attempt=found.attempt,
+                worker=worker,
+                host=host,
+                url=found.url,
+                deadline=tx.now + timedelta(seconds=self._options.spawner.http_timeout + 10),
+            )
+            state, events = await tx.act(SERVERS, found.server, command)
+            if events:
+                log.info("server.adopted", server=found.server, attempt=found.attempt, worker=worker)
+            return Answer(state=state)
+
+        try:
+            return await self._committer.submit(body, context, [(SERVERS, found.server)])
+        except Rejected as refusal:
+            return Answer(refused=Refusal(kind=type(refusal).__name__, message=str(refusal)))
+
+    async def _lose(self, worker: str, server: str, reason: str) -> None:
+        await lose(self._committer, self._options, worker, server, reason)
+
+    async def holdings(self, subject: str, payload: bytes) -> Held:
+        """The servers that the worker holds and owes something."""
+        _, _, _, _, worker = subject.split(".")
+        rows = await self._pool.fetch("select id, state from servers where holder = $1 and kind <> 'Running'", worker)
+        states = {row["id"]: _STATE.decode(row["state"]) for row in rows}
+        return Held(servers={id: state for id, state in states.items() if react(state) is not None})
+
+
+async def lose(committer: Committer, options: Options, worker: str, server: str, reason: str) -> None:
+    """Close the attempt that a lost worker held, and ask for the next while there may be one."""
+
+    async def body(tx: Transaction) -> None:
+        state = await tx.state(SERVERS, server)
+        if isinstance(state, HeldState) and isinstance(state, Known) and state.holder == worker:
+            deadline = tx.now + timedelta(seconds=options.ours.queue_timeout)
+            command = LoseAttempt(attempt=state.attempt, worker=worker, reason=reason, deadline=deadline)
+            await tx.act(SERVERS, server, command)
+
+    try:
+        await committer.submit(body, Context.of("sweep"), [(SERVERS, server)])
+    except StaleAttempt:
+        return
+    log.info("server.lost", server=server, worker=worker, reason=reason)

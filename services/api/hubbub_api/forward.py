@@ -1,0 +1,117 @@
+"""Hands the paths of auth to a live auth service, with the caller's address and Host, which it believes us alone."""
+
+import asyncio
+import random
+from datetime import timedelta
+
+import aiohttp
+import asyncpg
+import msgspec
+import structlog
+from aiohttp import web
+from hubbub.web.request import GATE, ApiError, client_address
+from multidict import CIMultiDict
+
+log = structlog.get_logger()
+
+_HOP_BY_HOP = frozenset(
+    [
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "te",
+        "trailers",
+        "transfer-encoding",
+        "upgrade",
+        "content-length",
+        "x-hubbub-forward",
+        "x-hubbub-client",
+    ]
+)
+
+#: An auth that has not been seen for so long is not asked any more while others are there.
+STALE = timedelta(seconds=10)
+
+
+class About(msgspec.Struct):
+    url: str
+    paths: list[str]
+
+
+class Auths:
+    """The auth services there are, as they announce themselves in Postgres. Run `run` as a task."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._known: list[About] = []
+        self._session: aiohttp.ClientSession | None = None
+
+    async def run(self) -> None:
+        async with aiohttp.ClientSession(
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=120, sock_connect=3),
+            connector=aiohttp.TCPConnector(limit=500),
+        ) as self._session:
+            while True:
+                try:
+                    await self._watch()
+                except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+                    log.warning("auths.interrupted", error=str(error) or type(error).__name__)
+                await asyncio.sleep(0.2)
+
+    async def _watch(self) -> None:
+        connection = await asyncpg.connect(
+            self._dsn, timeout=5, command_timeout=10, server_settings={"application_name": "hubbub-auths"}
+        )
+        changed = asyncio.Event()
+        try:
+            connection.add_termination_listener(lambda _: changed.set())
+            await connection.add_listener("instances", lambda *_: changed.set())
+            while True:
+                changed.clear()
+                rows = await connection.fetch(
+                    "select about from instances where service = 'auth' order by seen_at < now() - $1::interval, seen_at desc",
+                    STALE,
+                )
+                self._known = [msgspec.json.decode(row["about"], type=About) for row in rows]
+                try:
+                    await asyncio.wait_for(changed.wait(), 3)
+                except TimeoutError:
+                    continue
+        finally:
+            connection.terminate()
+
+    async def forward(self, request: web.Request) -> web.StreamResponse:
+        """Try one auth after the other until one is reached; a request that reached one is never sent twice."""
+        if self._session is None or not self._known:
+            raise ApiError(503, "No login service is running; try again in a moment")
+        body = await request.read()
+        gate = request.app[GATE]
+        headers = CIMultiDict((k, v) for k, v in request.headers.items() if k.lower() not in _HOP_BY_HOP)
+        headers["X-Hubbub-Forward"] = gate.forward_key
+        headers["X-Hubbub-Client"] = client_address(request)
+        live = self._known[:]
+        random.shuffle(live)
+        for auth in live:
+            try:
+                async with self._session.request(
+                    request.method,
+                    auth.url + request.raw_path,
+                    data=body or None,
+                    headers=headers,
+                    allow_redirects=False,
+                ) as answer:
+                    return await _copied(answer)
+            except aiohttp.ClientConnectorError as error:
+                log.warning("auth.unreachable", url=auth.url, error=str(error))
+            except (aiohttp.ClientError, TimeoutError) as error:
+                log.warning("auth.failed", url=auth.url, error=str(error))
+                raise ApiError(502, "The login service did not answer; try again in a moment") from None
+        raise ApiError(503, "No login service is running; try again in a moment")
+
+
+async def _copied(answer: aiohttp.ClientResponse) -> web.Response:
+    headers = CIMultiDict((k, v) for k, v in answer.headers.items() if k.lower() not in _HOP_BY_HOP)
+    return web.Response(status=answer.status, body=await answer.read(), headers=headers)

@@ -1,0 +1,49 @@
+"""How many servers there may be, settled under the log's lock so that a race cannot pass it."""
+
+import random
+from dataclasses import dataclass
+
+from hubbub.config import Hub
+from hubbub.domain.message import LimitReached
+from hubbub.transaction import Transaction
+
+
+class Throttled(LimitReached):
+    """Too many servers are starting; try again soon."""
+
+    def __init__(self, seconds: int) -> None:
+        about = max(10, round(seconds, -1))
+        super().__init__(f"Too many users trying to log in right now. Try again in {about} seconds.")
+        self.seconds = seconds
+
+
+@dataclass
+class Census:
+    """How many servers are on their way up, and how many are not stopped. Counted once a batch."""
+
+    pending: int
+    active: int
+
+
+async def census(tx: Transaction) -> Census:
+    if "census" not in tx.notes:
+        [row] = await tx.fetch(
+            "select count(*) filter (where kind in ('Spawning', 'Started')) as pending, count(*) as active "
+            "from servers where kind <> 'Stopped'"
+        )
+        tx.notes["census"] = Census(row["pending"], row["active"])
+    counted: Census = tx.notes["census"]
+    return counted
+
+
+async def admit(tx: Transaction, hub: Hub) -> None:
+    """Count one more start, or refuse it. Call it when nothing else can refuse it any more."""
+    if not hub.concurrent_spawn_limit and not hub.active_server_limit:
+        return
+    now = await census(tx)
+    if hub.concurrent_spawn_limit and now.pending >= hub.concurrent_spawn_limit:
+        raise Throttled(int(random.uniform(30, 60)))  # noqa: S311 - spreads retries, guards nothing
+    if hub.active_server_limit and now.active >= hub.active_server_limit:
+        raise LimitReached("Active user limit exceeded. Try again in a few minutes.")
+    now.pending += 1
+    now.active += 1

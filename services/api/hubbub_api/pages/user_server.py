@@ -1,0 +1,151 @@
+"""Addresses of servers that reached the hub instead: the server is not running, or not routed yet."""
+
+import asyncio
+import posixpath
+from collections.abc import Sequence
+from typing import NoReturn
+
+import msgspec
+from aiohttp import web
+from hubbub import JUPYTERHUB_VERSION
+from hubbub.access import Identity
+from hubbub.domain.names import escape
+from hubbub.domain.server_states import Running
+from hubbub.web.next_url import with_query
+from hubbub.web.pages import render
+from hubbub.web.request import GATE, NOT_FOUND, ApiError, check_xsrf, identify, redirect
+
+from hubbub_api.answers import own_url
+from hubbub_api.keys import VIEWS
+from hubbub_api.pages.asking import logged_in, prefix_of, to_login
+from hubbub_api.pages.card import Card, card, failure_of
+from hubbub_api.views import ServerRow
+
+#: As many round trips between hub and proxy as a browser is put through before it is told.
+MOST_REDIRECTS = 4
+MOST_REDIRECTS_IF_VERSIONS_DIFFER = 2
+
+
+def routes(prefix: str) -> list[web.RouteDef]:
+    paths = (f"{prefix}user/{{owner}}", f"{prefix}user/{{owner}}/{{path:.*}}")
+    return [
+        *(web.get(path, show) for path in paths),
+        *(web.route(method, path, refuse) for path in paths for method in ("POST", "PATCH", "DELETE")),
+        web.get(f"{prefix}user-redirect", of_whoever_asks),
+        web.get(f"{prefix}user-redirect/{{path:.*}}", of_whoever_asks),
+    ]
+
+
+async def show(request: web.Request) -> web.StreamResponse:
+    identity = await identify(request)
+    if identity is None:
+        redirect(to_login(request))
+    owner, path = request.match_info["owner"], request.match_info.get("path", "")
+    first = path.partition("/")[0]
+    # Who may see any server that this address can mean is told how it is.
+    if not any(identity.may("access:servers", user=owner, server=name) for name in {"", first}):
+        raise ApiError(404, NOT_FOUND)
+    if await request.app[VIEWS].user(owner) is None:
+        raise ApiError(404, f"No such user {owner}")
+    name, row = await _server(request, owner, first)
+    if row and row.ready:
+        await _back(request, row)
+    shown = _card(request, row, owner, name, identity)
+    if _for_a_program(request.headers.get("Accept", ""), path):
+        return _not_running_json(request, shown)
+    if row and (row.pending or failure_of(row)):
+        raise web.HTTPSeeOther(shown.pending_url)
+    return render(request, "not_running.html", identity, status=424, server=shown)
+
+
+async def refuse(request: web.Request) -> web.StreamResponse:
+    """Whatever is not a GET is meant for the server itself, which is not there."""
+    identity = await identify(request)
+    await check_xsrf(request, identity, is_api=False)
+    owner, name = request.match_info["owner"], ""
+    if identity and identity.name == owner:
+        name, _ = await _server(request, owner, request.match_info.get("path", "").partition("/")[0])
+    return _not_running_json(request, _card(request, None, owner, name, identity))
+
+
+@logged_in
+async def of_whoever_asks(request: web.Request, identity: Identity) -> web.StreamResponse:
+    """`/hub/user-redirect/x`: a link to one place on everybody's own server."""
+    who = escape(identity.name)
+    rest = request.rel_url.raw_path_qs.removeprefix(f"{prefix_of(request)}user-redirect").lstrip("/")
+    mine = f"{request.app[GATE].options.base_url}user/{who}/{rest}"
+    redirect(with_query(f"{prefix_of(request)}spawn/{who}", ("next", mine)))
+
+
+async def _server(request: web.Request, owner: str, first: str) -> tuple[str, ServerRow | None]:
+    """The server that an address means: the named one that its path begins with, else the default one."""
+    views = request.app[VIEWS]
+    if first and request.app[GATE].options.hub.allow_named_servers and (row := await views.server(owner, first)):
+        return first, row
+    return "", await views.server(owner, "")
+
+
+def _card(request: web.Request, row: ServerRow | None, owner: str, name: str, identity: Identity | None) -> Card:
+    options = request.app[GATE].options
+    return card(
+        row,
+        owner,
+        name,
+        base_url=options.base_url,
+        hub_prefix=options.hub_prefix,
+        viewer=identity.name if identity else "",
+        then=request.rel_url.raw_path_qs,
+    )
+
+
+async def _back(request: web.Request, row: ServerRow) -> NoReturn:
+    """To the server itself, whose route must have come a moment ago; ever more patiently if it has not."""
+    count = redirects_so_far(request.query.getall("redirects", []))
+    version = row.state.version if isinstance(row.state, Running) else ""
+    check_redirects(count, version)
+    if count:
+        await asyncio.sleep(min(2**count, 10))
+    base_url = request.app[GATE].options.base_url
+    rest = request.rel_url.raw_path.removeprefix(prefix_of(request))
+    query = [(name, value) for name, value in request.query.items() if name != "redirects"]
+    redirect(with_query(base_url + rest, *query, ("redirects", str(count + 1))))
+
+
+def redirects_so_far(values: Sequence[str]) -> int:
+    return int(values[0]) if values and values[0].isdecimal() and len(values[0]) < 4 else 0
+
+
+def check_redirects(count: int, version: str) -> None:
+    """Raises once the browser has come back too often. *version*: of JupyterHub in the server, empty if unknown."""
+    differs = version not in ("", JUPYTERHUB_VERSION)
+    if count < (MOST_REDIRECTS_IF_VERSIONS_DIFFER if differs else MOST_REDIRECTS):
+        return
+    message = "Redirect loop detected."
+    if differs:
+        message += f" The server has JupyterHub {version}, the hub speaks {JUPYTERHUB_VERSION}."
+    raise ApiError(500, message)
+
+
+def _for_a_program(accept: str, path: str) -> bool:
+    """Whether JSON is wanted: the header prefers it, or the path is one of an API."""
+    return "api" in path.split("/") or preferred(accept, ("application/json", "text/html")) == "application/json"
+
+
+def preferred(accept: str, choices: Sequence[str]) -> str | None:
+    """Which of *choices* an Accept header likes best, if it names any."""
+    liked: dict[str, float] = {}
+    for part in accept.split(","):
+        kind, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        quality = next((piece[2:] for piece in parameters if piece.startswith("q=")), "1")
+        if kind in choices:
+            liked[kind] = float(quality) if quality.replace(".", "", 1).isdecimal() else 0.0
+    return max(liked, key=lambda kind: liked[kind], default=None)
+
+
+def _not_running_json(request: web.Request, server: Card) -> web.Response:
+    here = own_url(request)
+    place = request.rel_url.raw_path.removeprefix(posixpath.dirname(prefix_of(request)))
+    spawn = f"{here.scheme}://{here.authority}{server.spawn_url.partition('?')[0]}"
+    message = f"JupyterHub server no longer running at {place}. Restart the server at {spawn}"
+    body = msgspec.json.encode({"message": message})
+    return web.Response(body=body, status=424, content_type="application/json")

@@ -1,0 +1,118 @@
+"""GET /users/{user}/server/progress: what happens during a start, as it happens (contract, part 2.9)."""
+
+import asyncio
+import time
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+import nats
+from aiohttp import web
+from hubbub.web.request import ApiError, identify, require
+
+from hubbub_api.keys import BUS, FOLLOWER, VIEWS
+from hubbub_api.user_servers import DEFAULT, NAMED, find, target
+from hubbub_api.views import ServerRow
+
+routes = web.RouteTableDef()
+
+KEEP_ALIVE = 8.0
+
+
+@routes.get(f"{DEFAULT}/progress")
+@routes.get(f"{NAMED}/progress")
+async def progress(request: web.Request) -> web.StreamResponse:
+    owner, name = target(request)
+    require(await identify(request), "read:servers", user=owner, server=name)
+    server = await find(request, owner, name)
+    if server.pending is None and not server.ready and server.failure is None:
+        raise ApiError(400, f"{owner}:{name} is not starting..." if name else f"{owner} is not starting...")
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
+    response.headers.update(request["hubbub.headers"])
+    await response.prepare(request)
+    try:
+        await _tell(request, response, server)
+        await response.write_eof()
+    except (ConnectionError, asyncio.CancelledError):
+        pass  # the listener has gone
+    return response
+
+
+async def _tell(request: web.Request, response: web.StreamResponse, server: ServerRow) -> None:
+    if last := _last_frame(server):
+        await _send(response, last)
+        return
+    await response.write(b"\n\n")
+    await _send(response, {"progress": 0, "message": "Server requested"})
+    frames: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+    listening = asyncio.create_task(_listen(request, server, frames))
+    settling = asyncio.create_task(_settled(request, server, frames))
+    quiet_since = time.monotonic()
+    try:
+        while True:
+            try:
+                frame = await asyncio.wait_for(frames.get(), max(0.01, quiet_since + KEEP_ALIVE - time.monotonic()))
+            except TimeoutError:
+                await response.write(b"\n\n")
+            else:
+                if frame is None:
+                    await _send(response, settling.result())
+                    return
+                await _send(response, frame)
+            quiet_since = time.monotonic()
+    finally:
+        listening.cancel()
+        settling.cancel()
+        await asyncio.gather(listening, settling, return_exceptions=True)
+
+
+async def _listen(request: web.Request, server: ServerRow, frames: asyncio.Queue[dict[str, Any] | None]) -> None:
+    """The spawner's own frames, from the first on. Without the bus there are none, and that is all."""
+    subject = f"hub.progress.{server.id}.{server.attempt}"
+    with suppress(nats.errors.Error, TimeoutError, OSError):
+        subscription = await request.app[BUS].js.subscribe(subject, ordered_consumer=True, idle_heartbeat=1)
+        try:
+            async for message in subscription.messages:
+                with suppress(msgspec.MsgspecError):
+                    frame = msgspec.json.decode(message.data, type=dict[str, Any])
+                    frame.pop("ready", None)
+                    await frames.put(frame)
+        finally:
+            with suppress(nats.errors.Error, TimeoutError):
+                await subscription.unsubscribe()
+
+
+async def _settled(
+    request: web.Request, server: ServerRow, frames: asyncio.Queue[dict[str, Any] | None]
+) -> dict[str, Any]:
+    """Wait for the end of the start; the frame that tells it."""
+    with request.app[FOLLOWER].watch(server.id) as changed:
+        while True:
+            now = await request.app[VIEWS].server_by_id(server.id)
+            if now is None or (frame := _last_frame(now)) or now.pending is None:
+                await frames.put(None)
+                return (now and _last_frame(now)) or {"progress": 100, "failed": True, "message": "Spawn cancelled"}
+            with suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), 1.0)
+            changed.clear()
+
+
+def _last_frame(server: ServerRow) -> dict[str, Any] | None:
+    if server.ready:
+        url = server.prefix
+        return {
+            "progress": 100,
+            "ready": True,
+            "message": f"Server ready at {url}",
+            "html_message": f'Server ready at <a href="{url}">{url}</a>',
+            "url": url,
+        }
+    if server.failure is not None:
+        text = server.failure.message
+        message = text if server.failure.reason == "cancelled" else f"Spawn failed: {text}"
+        return {"progress": 100, "failed": True, "message": message}
+    return None
+
+
+async def _send(response: web.StreamResponse, frame: dict[str, Any]) -> None:
+    await response.write(b"data: " + msgspec.json.encode(frame) + b"\n\n")

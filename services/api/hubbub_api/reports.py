@@ -1,0 +1,104 @@
+"""Answers what workers and proxy-syncs report: decided and committed first, then answered with what is true."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+
+import asyncpg
+import msgspec
+import structlog
+from cryptography.fernet import InvalidToken, MultiFernet
+from hubbub import faults, telemetry
+from hubbub.domain.message import Rejected
+from hubbub.domain.proxy import JoinProxy
+from hubbub.domain.route import AddRoute, RemoveRoute
+from hubbub.domain.server_messages import ReportOrphan, ReportOrphanRemoved, ServerCrashed, ServerStopped
+from hubbub.domain.server_states import Known
+from hubbub.eventlog import Context
+from hubbub.handle import Committer
+from hubbub.rpc import Answer, Answers, Done, Refusal, Report, Reports, Routed, RouteReport
+from hubbub.transaction import Transaction
+from hubbub.views import PROXIES, ROUTES, SERVERS
+
+from hubbub_api.tokens import revoke_of
+
+log = structlog.get_logger()
+
+_ENDS = frozenset({"ReportExit", "ReportFailed"})
+
+
+class ReportBook:
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", committer: Committer, bus_key: MultiFernet) -> None:
+        self._pool = pool
+        self._committer = committer
+        self._bus_key = bus_key
+
+    async def report(self, subject: str, payload: bytes) -> Answers:
+        """Who reports is read from the subject; what they call themselves is not looked at."""
+        _, _, _, _, worker = subject.split(".")
+        reports = msgspec.json.decode(payload, type=Reports).reports
+        tokens = await self._tokens_of([r.server for r in reports if type(r.report).__name__ in _ENDS])
+        answers = await asyncio.gather(*(self._one(worker, r, tokens.get(r.server, [])) for r in reports))
+        faults.point("api.reported")
+        return Answers(answers=tuple(answers))
+
+    async def _tokens_of(self, servers: Sequence[str]) -> dict[str, list[str]]:
+        """Tokens that end with these servers. Read ahead of the lock: one that slips through is swept."""
+        if not servers:
+            return {}
+        rows = await self._pool.fetch("select id, server from tokens where server = any($1)", list(servers))
+        found: dict[str, list[str]] = {}
+        for row in rows:
+            found.setdefault(row["server"], []).append(row["id"])
+        return found
+
+    async def _one(self, worker: str, sent: Report, tokens: list[str]) -> Answer:
+        context = Context.of(f"worker:{worker}", traceparent=sent.traceparent or telemetry.traceparent())
+
+        async def body(tx: Transaction) -> Answer:
+            report = sent.report
+            if not isinstance(report, ReportOrphan | ReportOrphanRemoved):
+                seconds = max(0.0, min(sent.seconds, 86_400.0))
+                report = msgspec.structs.replace(
+                    report,
+                    worker=worker,
+                    **({"deadline": tx.now + timedelta(seconds=seconds)} if hasattr(report, "deadline") else {}),
+                )
+            state, events = await tx.act(SERVERS, sent.server, report)
+            sealed = getattr(report, "sealed", "")
+            if sealed and isinstance(state, Known):
+                await tx.know(state.user)
+                tx.remember(f"state:{sent.server}", state.user, self._bus_key.decrypt(sealed.encode()))
+            if any(isinstance(event, ServerStopped | ServerCrashed) for event in events):
+                await revoke_of(tx, tokens, "server stopped")
+                tx.later("delete from vault where key = $1", f"state:{sent.server}")
+            for event in events:
+                log.info("server.reported", server=sent.server, worker=worker, event_type=type(event).__name__)
+            return Answer(state=state)
+
+        try:
+            return await self._committer.submit(body, context, [(SERVERS, sent.server)])
+        except Rejected as refusal:
+            log.info("report.refused", server=sent.server, worker=worker, why=str(refusal))
+            return Answer(refused=Refusal(kind=type(refusal).__name__, message=str(refusal)))
+        except InvalidToken:
+            return Answer(refused=Refusal(kind="Invalid", message="the state was not sealed with the bus key"))
+
+    async def routed(self, subject: str, payload: bytes) -> Done:
+        """A proxy's routes as they are now; with `joined`, everything wanted was there."""
+        _, _, _, _, proxy = subject.split(".")
+        sent = msgspec.json.decode(payload, type=Routed)
+        await asyncio.gather(*(self._route(proxy, report) for report in sent.routes))
+        if sent.joined:
+            await self._committer.execute(PROXIES, proxy, JoinProxy(proxy=proxy), Context.of(f"proxy:{proxy}"))
+        return Done()
+
+    async def _route(self, proxy: str, report: RouteReport) -> None:
+        id = f"{proxy}.{report.server}"
+        command: AddRoute | RemoveRoute = RemoveRoute(reason=report.reason)
+        if report.target is not None:
+            command = AddRoute(
+                proxy=proxy, server=report.server, attempt=report.attempt, target=report.target, reason=report.reason
+            )
+        context = Context.of(f"proxy:{proxy}", traceparent=report.traceparent or telemetry.traceparent())
+        await self._committer.execute(ROUTES, id, command, context)

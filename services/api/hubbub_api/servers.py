@@ -1,0 +1,253 @@
+"""Starting and stopping servers, for the API and for pages alike: decide, commit, then wait for the world."""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Collection
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+from aiohttp import web
+from hubbub.access import Identity
+from hubbub.domain.message import AlreadyExists, LimitReached, Rejected
+from hubbub.domain.names import check_display_name, check_server_name, prefix
+from hubbub.domain.route import RouteAdded
+from hubbub.domain.server_messages import (
+    CreateServer,
+    DeleteServer,
+    RenameServer,
+    ServerCrashed,
+    ServerStopped,
+    SpawnFailed,
+    StartServer,
+    StopServer,
+)
+from hubbub.domain.server_states import Running, Stopped
+from hubbub.eventlog import Context
+from hubbub.rpc import Word
+from hubbub.transaction import Transaction
+from hubbub.views import SERVERS
+from hubbub.web.request import GATE
+
+from hubbub_api import limits
+from hubbub_api.keys import ACTIVITIES, BUS, COMMITTER, FOLLOWER, POOL, VIEWS
+from hubbub_api.views import ServerRow, UserRow
+
+#: SIGINT, SIGTERM and SIGKILL with JupyterHub's patience for each, and some.
+STOP_SECONDS = 80
+
+_ENDS_A_WAIT_FOR_READY = frozenset(kind.__name__ for kind in (RouteAdded, SpawnFailed, ServerStopped, ServerCrashed))
+_ENDS_A_WAIT_FOR_STOP = frozenset(kind.__name__ for kind in (ServerStopped, ServerCrashed, SpawnFailed))
+
+
+async def start(
+    request: web.Request,
+    identity: Identity,
+    owner: UserRow,
+    name: str,
+    options: dict[str, Any] | None = None,
+    display_name: str = "",
+) -> ServerRow:
+    """Ask for a server to start, and return it as committed. Raises Rejected (see `hubbub_api.answers`).
+
+    A server that is on its way up already is left alone. *options* None: those of the last start.
+    """
+    server = await request.app[VIEWS].server(owner.name, name)
+    gate = request.app[GATE]
+
+    async def body(tx: Transaction, id: str, *, new: bool) -> None:
+        if new:
+            await _create(tx, request, owner, id, name, display_name)
+        state = await tx.state(SERVERS, id)
+        if options is not None and isinstance(state, Stopped):
+            await tx.know(owner.id)
+            tx.remember(f"options:{id}", owner.id, msgspec.json.encode(options))
+        command = StartServer(
+            at=tx.now,
+            pool=gate.options.ours.pool,
+            prefix=prefix(gate.options.base_url, owner.name, name),
+            deadline=tx.now + timedelta(seconds=gate.options.ours.queue_timeout),
+            retries=gate.options.ours.spawn_retries,
+        )
+        _, events = await tx.act(SERVERS, id, command)
+        if events:
+            await limits.admit(tx, gate.options.hub)
+
+    await _commit_on(request, identity, server, body, owner, name)
+    committed = await request.app[VIEWS].server(owner.name, name)
+    assert committed is not None
+    return committed
+
+
+async def create(
+    request: web.Request,
+    identity: Identity,
+    owner: UserRow,
+    name: str,
+    options: dict[str, Any] | None,
+    display_name: str = "",
+) -> ServerRow:
+    """Make a server without starting it."""
+    id = uuid4().hex
+
+    async def body(tx: Transaction) -> None:
+        await _create(tx, request, owner, id, name, display_name)
+        if options:
+            await tx.know(owner.id)
+            tx.remember(f"options:{id}", owner.id, msgspec.json.encode(options))
+
+    await request.app[COMMITTER].submit(body, context_of(request, identity), [(SERVERS, id)])
+    made = await request.app[VIEWS].server_by_id(id)
+    assert made is not None
+    return made
+
+
+async def _create(tx: Transaction, request: web.Request, owner: UserRow, id: str, name: str, display_name: str) -> None:
+    hub = request.app[GATE].options.hub
+    if name:
+        if not hub.allow_named_servers:
+            raise Rejected("Named servers are not enabled.")
+        check_server_name(name)
+        if limit := hub.named_server_limit_per_user:
+            [row] = await tx.fetch("select count(*) from servers where user_id = $1 and name <> ''", owner.id)
+            if row[0] >= limit:
+                raise LimitReached(
+                    f"User {owner.name} already has the maximum of {limit} named servers."
+                    "  One must be deleted before a new server can be created"
+                )
+    if display_name:
+        check_display_name(display_name)
+    await tx.act(SERVERS, id, CreateServer(user=owner.id, name=name, display_name=display_name))
+
+
+async def _commit_on(
+    request: web.Request, identity: Identity, server: ServerRow | None, body: Any, owner: UserRow, name: str
+) -> None:
+    """Run *body* on the server; if somebody else made one of that name meanwhile, on theirs."""
+    id = server.id if server else uuid4().hex
+    new = server is None
+    context = context_of(request, identity)
+    try:
+        await request.app[COMMITTER].submit(lambda tx: body(tx, id, new=new), context, [(SERVERS, id)])
+    except AlreadyExists:
+        theirs = await request.app[VIEWS].server(owner.name, name)
+        if theirs is None or not new:
+            raise
+        await request.app[COMMITTER].submit(
+            lambda tx: body(tx, theirs.id, new=False), context.follow(), [(SERVERS, theirs.id)]
+        )
+
+
+async def stop(request: web.Request, identity: Identity, server: ServerRow) -> None:
+    """Ask for a server to stop, or for its start to be cancelled, and tell its holder."""
+
+    async def body(tx: Transaction) -> Any:
+        deadline = tx.now + timedelta(seconds=STOP_SECONDS)
+        return await tx.act(SERVERS, server.id, StopServer(deadline=deadline))
+
+    await request.app[COMMITTER].submit(body, context_of(request, identity), [(SERVERS, server.id)])
+    if server.holder:
+        # Should this word be lost, the holder's own asking finds out a little later.
+        word = Word(server=server.id, attempt=server.attempt)
+        await request.app[BUS].signal(f"hub.holder.{server.holder}", word)
+
+
+async def change(
+    request: web.Request,
+    identity: Identity,
+    server: ServerRow,
+    name: str,
+    display_name: str,
+    options: dict[str, Any] | None,
+) -> None:
+    """Another name, another display name, other options for a stopped server; *options* None: as they are."""
+
+    async def body(tx: Transaction) -> None:
+        await tx.act(SERVERS, server.id, RenameServer(name=name, display_name=display_name))
+        if options is not None:
+            await tx.know(server.user_id)
+            tx.remember(f"options:{server.id}", server.user_id, msgspec.json.encode(options))
+
+    await request.app[COMMITTER].submit(body, context_of(request, identity), [(SERVERS, server.id)])
+
+
+async def last_holder(request: web.Request, server: ServerRow) -> str | None:
+    """Who held the newest attempt of a stopped server."""
+    worker: str | None = await request.app[POOL].fetchval(
+        "select data::json ->> 'worker' from events where stream = $1 and type in ('AttemptClaimed', 'ServerAdopted') "
+        "order by version desc limit 1",
+        SERVERS.stream(server.id),
+    )
+    return worker
+
+
+def slow_stop(request: web.Request) -> float:
+    return request.app[GATE].options.ours.slow_stop_timeout
+
+
+async def delete(request: web.Request, identity: Identity, server: ServerRow) -> None:
+    """Forget a stopped server, its options and its state."""
+
+    async def body(tx: Transaction) -> None:
+        await tx.act(SERVERS, server.id, DeleteServer())
+        for kind in ("options", "state"):
+            tx.later("delete from vault where key = $1", f"{kind}:{server.id}")
+
+    await request.app[COMMITTER].submit(body, context_of(request, identity), [(SERVERS, server.id)])
+
+
+async def wait_until_ready(request: web.Request, server: ServerRow, seconds: float) -> ServerRow:
+    """The server once it is ready or its start has failed; as it is when *seconds* are over."""
+    return await _wait(request, server, seconds, _ENDS_A_WAIT_FOR_READY, lambda s: s.ready or s.pending != "spawn")
+
+
+async def wait_until_stopped(request: web.Request, server: ServerRow, seconds: float) -> ServerRow:
+    return await _wait(request, server, seconds, _ENDS_A_WAIT_FOR_STOP, lambda s: not s.active)
+
+
+async def _wait(
+    request: web.Request, server: ServerRow, seconds: float, types: Collection[str], over: Any
+) -> ServerRow:
+    ends = time.monotonic() + seconds
+    with request.app[FOLLOWER].watch(server.id, types) as changed:
+        while True:
+            now = await request.app[VIEWS].server_by_id(server.id)
+            if now is None or over(now) or time.monotonic() >= ends:
+                return now or server
+            try:
+                # A second at most: readiness can also come by a proxy being lost, which is about no server.
+                await asyncio.wait_for(changed.wait(), min(1.0, ends - time.monotonic()))
+            except TimeoutError:
+                continue
+            changed.clear()
+
+
+def context_of(request: web.Request, identity: Identity, part: str = "") -> Context:
+    """A new conversation, begun by this request; with an Idempotency-Key, one that is known again.
+
+    *part* tells the commands of one request apart.
+    """
+    key = request.headers.get("Idempotency-Key", "")
+    if not key:
+        return Context.of(identity.actor)
+    named = "\0".join((identity.actor, request.method, request.path, key, part))
+    return Context.of(identity.actor, command=f"key:{hashlib.sha256(named.encode()).hexdigest()}")
+
+
+def note_activity(request: web.Request, server: ServerRow) -> None:
+    request.app[ACTIVITIES].heard(f"server:{server.id}")
+
+
+__all__ = [
+    "Rejected",
+    "Running",
+    "create",
+    "delete",
+    "rename",
+    "start",
+    "stop",
+    "wait_until_ready",
+    "wait_until_stopped",
+]

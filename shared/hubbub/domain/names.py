@@ -1,0 +1,53 @@
+"""What users and servers may be called, and where their servers live (contract: slugs, paths, client ids)."""
+
+import re
+import unicodedata
+from urllib.parse import quote
+
+from hubbub.domain.message import Invalid
+
+_SERVER = re.compile(r"[a-z](?:-?[a-z0-9]){0,29}")
+
+
+def check_server_name(name: str) -> None:
+    """1 to 30 characters, lower case letters and digits with single hyphens inside, a letter first."""
+    if not 1 <= len(name) <= 30 or not _SERVER.fullmatch(name):
+        raise Invalid(
+            f"Invalid server name {name!r}: 1 to 30 lower case letters, digits and single hyphens, "
+            "beginning with a letter and ending with a letter or digit"
+        )
+
+
+def check_display_name(name: str) -> None:
+    if not 1 <= len(name) <= 255 or not unicodedata.normalize("NFC", name).isprintable():
+        raise Invalid("A display name has 1 to 255 printable characters")
+    if name != name.strip() or "  " in name:
+        raise Invalid("A display name has no spaces at its ends and no two in a row")
+
+
+def normalize_user_name(name: str) -> str:
+    return name.strip().lower()
+
+
+def check_user_name(name: str) -> None:
+    if not name or len(name) > 255 or "/" in name or name != name.strip() or not name.isprintable():
+        raise Invalid(f"Invalid username: {name!r}")
+
+
+def escape(name: str) -> str:
+    """A user's name as one segment of a path."""
+    return quote(name, safe="@~")
+
+
+def prefix(base_url: str, user: str, server: str) -> str:
+    """`/user/ada/`, `/user/ada/lab/`."""
+    return f"{base_url}user/{escape(user)}/" + (f"{server}/" if server else "")
+
+
+def client_id(user: str, server: str) -> str:
+    """The OAuth client that a server is."""
+    return f"jupyterhub-user-{quote(user)}" + (f"-{quote(server)}" if server else "")
+
+
+def full_name(user: str, server: str) -> str:
+    return f"{user}/{server}"

@@ -1,0 +1,92 @@
+"""One browser's login, from the form to the log-out."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import ClassVar, TypeAlias, assert_never
+
+from hubbub.domain.message import AlreadyExists, Command, Decider, Event, State
+
+
+class OpenSession(Command, frozen=True, kw_only=True):
+    """`hash`: of the secret in the login cookie. `address`: where the person came from."""
+
+    user: str
+    hash: str
+    address: str
+    expires_at: datetime
+
+
+class CloseSession(Command, frozen=True, kw_only=True):
+    reason: str = "logout"
+
+
+SessionCommand: TypeAlias = OpenSession | CloseSession
+
+
+class SessionOpened(Event, frozen=True, kw_only=True):
+    personal: ClassVar[tuple[str, ...]] = ("address",)
+
+    user: str
+    hash: str
+    address: str
+    expires_at: datetime
+
+
+class SessionClosed(Event, frozen=True, kw_only=True):
+    reason: str
+
+
+SessionEvent: TypeAlias = SessionOpened | SessionClosed
+
+
+class NoSession(State, frozen=True, kw_only=True):
+    """Never opened, or closed."""
+
+
+class Session(State, frozen=True, kw_only=True):
+    user: str
+    hash: str
+    address: str
+    expires_at: datetime
+
+
+SessionState: TypeAlias = NoSession | Session
+
+
+def decide(state: SessionState, command: SessionCommand) -> Sequence[SessionEvent]:
+    match command, state:
+        case OpenSession(), NoSession():
+            return [
+                SessionOpened(
+                    user=command.user, hash=command.hash, address=command.address, expires_at=command.expires_at
+                )
+            ]
+        case OpenSession(), Session():
+            raise AlreadyExists
+        case CloseSession(), Session():
+            return [SessionClosed(reason=command.reason)]
+        case CloseSession(), NoSession():
+            return []
+        case _:
+            raise AssertionError((state, command))
+
+
+def evolve(state: SessionState, event: SessionEvent) -> SessionState:
+    match event:
+        case SessionOpened():
+            return Session(user=event.user, hash=event.hash, address=event.address, expires_at=event.expires_at)
+        case SessionClosed():
+            return NoSession()
+        case _:
+            assert_never(event)
+
+
+decider = Decider[SessionCommand, SessionEvent, SessionState](
+    name="session",
+    initial=NoSession(),
+    decide=decide,
+    evolve=evolve,
+    commands=SessionCommand,
+    events=SessionEvent,
+    states=SessionState,
+)

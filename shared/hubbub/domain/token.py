@@ -1,0 +1,107 @@
+"""An API or OAuth token. Only its hash is ever known here."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import ClassVar, TypeAlias, assert_never
+
+from hubbub.domain.message import AlreadyExists, Command, Decider, Event, NotFound, State
+
+
+class IssueToken(Command, frozen=True, kw_only=True):
+    """`hash`: see `hubbub.access.token_hash`. `user` is empty for a service's token.
+
+    `scopes` are as asked for (`inherit` for all of the owner's); `client` is the OAuth client's id;
+    `server` is set on the token that a server itself uses.
+    """
+
+    user: str
+    hash: str
+    scopes: tuple[str, ...] = ("inherit",)
+    note: str = ""
+    service: str = ""
+    client: str = "jupyterhub"
+    session: str = ""
+    server: str = ""
+    expires_at: datetime | None = None
+
+
+class RevokeToken(Command, frozen=True, kw_only=True):
+    reason: str = "asked"
+
+
+TokenCommand: TypeAlias = IssueToken | RevokeToken
+
+
+class TokenIssued(Event, frozen=True, kw_only=True):
+    personal: ClassVar[tuple[str, ...]] = ("note", "client")
+
+    user: str
+    hash: str
+    scopes: tuple[str, ...]
+    note: str
+    service: str
+    client: str
+    session: str
+    server: str
+    expires_at: datetime | None
+
+
+class TokenRevoked(Event, frozen=True, kw_only=True):
+    reason: str
+
+
+TokenEvent: TypeAlias = TokenIssued | TokenRevoked
+
+
+class NoToken(State, frozen=True, kw_only=True):
+    pass
+
+
+class Token(State, frozen=True, kw_only=True):
+    user: str
+    hash: str
+    scopes: tuple[str, ...]
+    note: str
+    service: str
+    client: str
+    session: str
+    server: str
+    expires_at: datetime | None
+
+
+TokenState: TypeAlias = NoToken | Token
+
+
+def decide(state: TokenState, command: TokenCommand) -> Sequence[TokenEvent]:
+    match command, state:
+        case IssueToken(), NoToken():
+            return [TokenIssued(**{field: getattr(command, field) for field in command.__struct_fields__})]
+        case IssueToken(), Token():
+            raise AlreadyExists
+        case RevokeToken(), Token():
+            return [TokenRevoked(reason=command.reason)]
+        case RevokeToken(), NoToken():
+            raise NotFound
+        case _:
+            raise AssertionError((state, command))
+
+
+def evolve(state: TokenState, event: TokenEvent) -> TokenState:
+    match event:
+        case TokenIssued():
+            return Token(**{field: getattr(event, field) for field in event.__struct_fields__})
+        case TokenRevoked():
+            return NoToken()
+        case _:
+            assert_never(event)
+
+
+decider = Decider[TokenCommand, TokenEvent, TokenState](
+    name="token",
+    initial=NoToken(),
+    decide=decide,
+    evolve=evolve,
+    commands=TokenCommand,
+    events=TokenEvent,
+    states=TokenState,
+)

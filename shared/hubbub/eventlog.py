@@ -1,0 +1,176 @@
+"""The event log: one append-only Postgres table. How a record is written, read and chained."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cache
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import msgspec
+
+from hubbub import telemetry
+from hubbub.domain.message import Event, Unknown
+from hubbub.vault import Vault
+from hubbub.views import VIEWS, view_of
+
+
+class Context(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who asked for it, what led to it, and which conversation it belongs to: the `meta` of its events."""
+
+    command: str
+    correlation: str
+    actor: str
+    causation: str = ""
+    traceparent: str = ""
+    config: str = ""
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether the sender may send this again and wants it to happen once (an Idempotency-Key)."""
+        return self.command.startswith("key:")
+
+    @classmethod
+    def of(cls, actor: str, *, traceparent: str = "", command: str = "") -> "Context":
+        """The start of a conversation. *command*: `key:` and what its sender will call it when repeating it."""
+        id = command or uuid4().hex
+        return cls(command=id, correlation=id, actor=actor, traceparent=traceparent or telemetry.traceparent())
+
+    def follow(self, *, actor: str = "") -> "Context":
+        """The context of something that this leads to."""
+        return msgspec.structs.replace(self, command=uuid4().hex, causation=self.command, actor=actor or self.actor)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One row of the log, as stored: `data` and `meta` are JSON text, personal fields still sealed."""
+
+    position: int
+    stream: str
+    version: int
+    type: str
+    data: str
+    meta: str
+    command_id: str
+    recorded_at: datetime
+    hash: bytes = b""
+    schema_version: int = 1
+
+    @property
+    def kind(self) -> str:
+        return self.stream.partition("-")[0]
+
+    @property
+    def id(self) -> str:
+        return self.stream.partition("-")[2]
+
+    @property
+    def context(self) -> Context:
+        return _CONTEXT.decode(self.meta)
+
+    def chained(self, previous: bytes) -> "Recorded":
+        """This record with its hash: SHA-256 over the previous hash and everything stored."""
+        return replace(self, hash=self.digest(previous))
+
+    def digest(self, previous: bytes) -> bytes:
+        text = "\x1f".join(
+            (
+                str(self.position),
+                self.stream,
+                str(self.version),
+                self.type,
+                str(self.schema_version),
+                self.data,
+                self.meta,
+                self.command_id,
+                self.recorded_at.isoformat(),
+            )
+        )
+        return hashlib.sha256(previous + text.encode()).digest()
+
+
+_CONTEXT = msgspec.json.Decoder(Context)
+
+COLUMNS = "position, stream, version, type, schema_version, data, meta, command_id, recorded_at, hash"
+
+INSERT = (
+    f"insert into events ({COLUMNS}) select * from unnest($1::bigint[], $2::text[], $3::int[], $4::text[], "
+    "$5::int[], $6::text[], $7::text[], $8::text[], $9::timestamptz[], $10::bytea[])"
+)
+
+
+def columns_of(records: Sequence[Recorded]) -> list[list[Any]]:
+    """*records* as the arrays that `INSERT` takes."""
+    names = COLUMNS.split(", ")
+    return [[getattr(record, name) for record in records] for name in names]
+
+
+def recorded(row: asyncpg.Record) -> Recorded:
+    return Recorded(**dict(row))
+
+
+@cache
+def _types(kind: str) -> dict[str, type[Event]]:
+    view = VIEWS[kind]
+    return {event.__name__: event for event in view.decider.events.__args__}
+
+
+def encode(event: Event, vault: Vault) -> str:
+    """*event* as stored: JSON with its personal fields sealed for their person."""
+    person = getattr(event, "user", "") if event.personal else ""
+    if not person:
+        return msgspec.json.encode(event).decode()
+    fields = msgspec.to_builtins(event)
+    for name in event.personal:
+        fields[name] = vault.seal(person, fields[name])
+    return msgspec.json.encode(fields).decode()
+
+
+def decode(record: Recorded, vault: Vault) -> Event:
+    """The event of *record*. Total: what this release cannot read comes back as `Unknown`.
+
+    The keys of the people in it must be loaded (see `people_in`); of a forgotten person only
+    `hubbub.vault.FORGOTTEN` is left.
+    """
+    view = view_of(record.stream)
+    if view is None or record.type not in _types(record.kind) or record.schema_version != 1:
+        return Unknown(name=record.type, data=record.data)
+    try:
+        event: Event = view.decode_event(record.data.encode())
+    except msgspec.MsgspecError:
+        return Unknown(name=record.type, data=record.data)
+    person = getattr(event, "user", "") if event.personal else ""
+    if not person:
+        return event
+    opened = {name: vault.open(person, getattr(event, name)) for name in event.personal}
+    return msgspec.structs.replace(event, **opened)
+
+
+class _Person(msgspec.Struct):
+    user: str = ""
+
+
+_PERSON = msgspec.json.Decoder(_Person)
+
+
+def people_in(records: Sequence[Recorded]) -> set[str]:
+    """The people whose keys are needed to read *records*."""
+    people = set()
+    for record in records:
+        if record.kind in VIEWS:
+            event = _types(record.kind).get(record.type)
+            if event is not None and event.personal:
+                people.add(_PERSON.decode(record.data).user)
+    return people
+
+
+async def read_since(
+    source: "asyncpg.Pool[asyncpg.Record] | asyncpg.Connection[asyncpg.Record]", position: int, limit: int = 1000
+) -> list[Recorded]:
+    """The next records after *position*, in order, without gaps."""
+    rows = await source.fetch(
+        f"select {COLUMNS} from events where position > $1 order by position limit $2", position, limit
+    )
+    return [recorded(row) for row in rows]

@@ -1,0 +1,161 @@
+"""The whole write side: one committer a process, which decides and appends under the log's lock.
+
+Work that waits is taken together into one transaction. Its first statement locks the row of `log_head`,
+so what is read after it cannot change before the commit: no command ever has to be decided twice. If the
+database refuses the batch (two users of one name, say), each piece of work is tried again by itself.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+import asyncpg
+import structlog
+
+from hubbub import telemetry
+from hubbub.domain.message import AlreadyExists, Command, Event, Rejected, State
+from hubbub.eventlog import Context
+from hubbub.transaction import Transaction
+from hubbub.vault import Vault
+from hubbub.views import View
+
+log = structlog.get_logger()
+T = TypeVar("T")
+Body = Callable[[Transaction], Awaitable[T]]
+
+LARGEST_BATCH = 256
+
+
+class LogUnavailable(Exception):
+    """The event log cannot be reached now; whether the command took effect is not known."""
+
+
+class Work:
+    """Something to be decided under the lock. `reads`: streams it is known to need, loaded together."""
+
+    __slots__ = ("body", "context", "done", "reads")
+
+    def __init__(self, body: Body[Any], context: Context, reads: Sequence[tuple[View, str]]) -> None:
+        self.body = body
+        self.context = context
+        self.reads = reads
+        self.done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def refuse(self, error: BaseException) -> None:
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
+class Committer:
+    """Run `run` as a task for as long as the process lives."""
+
+    def __init__(self, dsn: str, vault: Vault) -> None:
+        self._dsn = dsn
+        self._vault = vault
+        self._queue: asyncio.Queue[Work] = asyncio.Queue()
+        self._connection: asyncpg.Connection[asyncpg.Record] | None = None
+
+    async def execute(self, view: View, id: str, command: Command, context: Context) -> tuple[State, Sequence[Event]]:
+        """Carry out one command on one stream; its new state and the events that it led to."""
+
+        async def body(tx: Transaction) -> tuple[State, Sequence[Event]]:
+            return await tx.act(view, id, command)
+
+        return await self.submit(body, context, [(view, id)])
+
+    async def submit(self, body: Body[T], context: Context, reads: Sequence[tuple[View, str]] = ()) -> T:
+        """Run *body* under the log's lock; return what it returns once that is committed.
+
+        Raises `Rejected` if it is refused, `LogUnavailable` if Postgres is away. *body* may run twice,
+        so it has no effect but through its transaction. If the log holds events of this very command
+        already (see `Context.repeatable`), *body* is not run and the answer is None.
+        """
+        work = Work(body, context, reads)
+        self._queue.put_nowait(work)
+        with telemetry.span("log.commit", parent=context.traceparent):
+            result: T = await work.done
+        return result
+
+    async def run(self) -> None:
+        while True:
+            batch = [await self._queue.get()]
+            while len(batch) < LARGEST_BATCH and not self._queue.empty():
+                batch.append(self._queue.get_nowait())
+            batch = [work for work in batch if not work.done.done()]
+            try:
+                await self._commit(batch)
+            except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, TimeoutError) as error:
+                await self._drop(batch, error)
+            except asyncpg.PostgresError as error:
+                if len(batch) > 1:
+                    log.debug("log.batch_refused", error=str(error), size=len(batch))
+                    await self._one_by_one(batch)
+                else:
+                    await self._settle(batch[0], error)
+
+    async def _one_by_one(self, batch: Sequence[Work]) -> None:
+        for work in batch:
+            try:
+                await self._commit([work])
+            except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, TimeoutError) as error:
+                await self._drop([work], error)
+            except asyncpg.PostgresError as error:
+                await self._settle(work, error)
+
+    async def _settle(self, work: Work, error: asyncpg.PostgresError) -> None:
+        if isinstance(error, asyncpg.UniqueViolationError):
+            work.refuse(AlreadyExists())
+        elif isinstance(
+            error, asyncpg.SerializationError | asyncpg.QueryCanceledError | asyncpg.OperatorInterventionError
+        ):
+            await self._drop([work], error)
+        else:
+            log.error("log.refused", error=str(error))
+            work.refuse(LogUnavailable(str(error)))
+
+    async def _drop(self, batch: Sequence[Work], error: BaseException) -> None:
+        """The connection is gone, and with it the transaction, unless it was just committed."""
+        log.warning("log.unavailable", error=str(error) or type(error).__name__)
+        for work in batch:
+            work.refuse(LogUnavailable("the database cannot be reached"))
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.terminate()
+
+    async def _connected(self) -> "asyncpg.Connection[asyncpg.Record]":
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await asyncpg.connect(
+                self._dsn,
+                timeout=5,
+                command_timeout=30,
+                server_settings={
+                    "application_name": "hubbub-committer",
+                    # A committer that hangs must not hold up the whole house.
+                    "idle_in_transaction_session_timeout": "5000",
+                    "lock_timeout": "10000",
+                },
+            )
+        return self._connection
+
+    async def _commit(self, batch: Sequence[Work]) -> None:
+        connection = await self._connected()
+        answers: list[tuple[Work, Any]] = []
+        async with connection.transaction():
+            tx = await Transaction.begin(connection, self._vault)
+            await tx.load([read for work in batch for read in work.reads])
+            for work in batch:
+                try:
+                    known = work.context.repeatable and await tx.has_seen(work.context.command)
+                    answers.append((work, None if known else await tx.run(work.body, work.context)))
+                except Rejected as refusal:
+                    work.refuse(refusal)
+                except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                    raise
+                except Exception as error:  # a bug in one piece of work is not the others' misfortune
+                    log.exception("log.decision_failed")
+                    work.refuse(error)
+            await tx.end()
+        tx.settle()
+        for work, answer in answers:
+            if not work.done.done():
+                work.done.set_result(answer)

@@ -1,0 +1,95 @@
+"""Which options of the operator's configuration have an effect in this release."""
+
+SECRET = frozenset({"api_token", "auth_token", "user_password", "admin_password", "password"})
+
+_SPAWNER = frozenset(
+    [
+        "args",
+        "cmd",
+        "debug",
+        "default_url",
+        "env_keep",
+        "environment",
+        "http_timeout",
+        "ip",
+        "notebook_dir",
+        "oauth_client_allowed_scopes",
+        "poll_interval",
+        "port",
+        "server_token_scopes",
+        "start_timeout",
+        "hub_connect_url",
+        "disable_user_config",
+    ]
+)
+_LOCAL = _SPAWNER | {"interrupt_timeout", "term_timeout", "kill_timeout", "popen_kwargs", "shell_cmd"}
+_AUTHENTICATOR = frozenset(
+    [
+        "admin_users",
+        "allowed_users",
+        "allow_all",
+        "allow_existing_users",
+        "any_allow_config",
+        "blocked_users",
+        "username_map",
+        "username_pattern",
+    ]
+)
+_PROXY = frozenset({"should_start", "extra_routes"})
+
+HONOURED: dict[str, frozenset[str]] = {
+    "JupyterHub": frozenset(
+        [
+            "bind_url",
+            "ip",
+            "port",
+            "base_url",
+            "public_url",
+            "hub_ip",
+            "hub_port",
+            "hub_bind_url",
+            "hub_connect_ip",
+            "hub_connect_url",
+            "authenticator_class",
+            "spawner_class",
+            "services",
+            "load_roles",
+            "admin_users",
+            "allow_named_servers",
+            "named_server_limit_per_user",
+            "concurrent_spawn_limit",
+            "active_server_limit",
+            "cookie_max_age_days",
+            "oauth_token_expires_in",
+            "oauth_require_pkce",
+            "token_expires_in_max_seconds",
+            "api_page_default_limit",
+            "api_page_max_limit",
+            "redirect_to_server",
+            "cleanup_servers",
+            "cleanup_proxy",
+            "tornado_settings",
+            "log_level",
+        ]
+    ),
+    "Hubbub": frozenset(
+        [
+            "slow_spawn_timeout",
+            "slow_stop_timeout",
+            "queue_timeout",
+            "route_timeout",
+            "spawn_retries",
+            "pool",
+            "worker_capacity",
+        ]
+    ),
+    "Spawner": _SPAWNER,
+    "LocalProcessSpawner": _LOCAL,
+    "SimpleLocalProcessSpawner": _LOCAL | {"home_dir_template"},
+    "Authenticator": _AUTHENTICATOR,
+    "DummyAuthenticator": _AUTHENTICATOR | {"password"},
+    "SharedPasswordAuthenticator": _AUTHENTICATOR | {"user_password", "admin_password", "admins_share_password"},
+    "Proxy": _PROXY,
+    "ConfigurableHTTPProxy": _PROXY
+    | {"api_url", "auth_token", "command", "check_running_interval", "concurrency", "debug", "log_level"},
+}

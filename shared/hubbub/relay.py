@@ -1,0 +1,158 @@
+"""Sends the committed log to the bus, in order: every api runs one, one of them leads.
+
+The bus may lose everything at any moment. What it should hold follows from the log and the views, and is
+sent again.
+"""
+
+import asyncio
+from collections.abc import Awaitable
+from contextlib import suppress
+
+import asyncpg
+import msgspec
+import nats
+import structlog
+from nats.js.api import AckPolicy, ConsumerConfig
+from nats.js.errors import BadRequestError, NotFoundError
+
+from hubbub import faults, telemetry
+from hubbub.bus import STREAMS, Bus, token
+from hubbub.eventlog import Recorded, read_since
+from hubbub.rpc import Head
+
+log = structlog.get_logger()
+
+#: Advisory lock of the one that leads. Held by a session, so it ends with the process.
+LEADERSHIP = 7422
+
+EMPTY = b"{}"
+
+
+class _Pool(msgspec.Struct):
+    pool: str
+
+
+_POOL = msgspec.json.Decoder(_Pool)
+
+
+class Relay:
+    """Run `run` as a task. `woken` is set by whoever sees the log grow (see `hubbub.follow`)."""
+
+    def __init__(self, dsn: str, bus: Bus, pools: list[str]) -> None:
+        self._dsn = dsn
+        self._bus = bus
+        self._pools = pools
+        self.woken = asyncio.Event()
+        self.leads = False
+        self.sent = 0
+        self._last_id = ""
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await self._lead()
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, nats.errors.Error, TimeoutError) as error:
+                log.warning("relay.interrupted", error=f"{type(error).__name__}: {error}"[:300])
+            self.leads = False
+            await asyncio.sleep(0.2)
+
+    async def _lead(self) -> None:
+        connection = await asyncpg.connect(self._dsn, timeout=5, server_settings={"application_name": "hubbub-relay"})
+        try:
+            while not await connection.fetchval("select pg_try_advisory_lock($1)", LEADERSHIP):
+                await asyncio.sleep(0.5)
+            await self._send_everything(connection)
+        finally:
+            connection.terminate()
+
+    async def _send_everything(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+        await self._bus.ensure_streams(STREAMS)
+        await self._ensure_consumers()
+        epoch = await connection.fetchval("select epoch from log_head")
+        self.sent = await self._resume(connection, epoch)
+        self.leads = True
+        log.info("relay.leads", position=self.sent)
+        await self._send_owed(connection)
+        beating = asyncio.create_task(self._beat(connection, epoch))
+        try:
+            while not beating.done():
+                self.woken.clear()
+                while records := await read_since(connection, self.sent, 200):
+                    await self._publish(records, epoch)
+                    self.sent = records[-1].position
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self.woken.wait(), 1)
+            beating.result()
+        finally:
+            beating.cancel()
+
+    async def _beat(self, connection: "asyncpg.Connection[asyncpg.Record]", epoch: str) -> None:
+        """Say how far the log was sent; notice that the bus lost its streams, although nobody uses them."""
+        while True:
+            await self._bus.signal("hub.heartbeat.log", Head(epoch=epoch, position=self.sent))
+            await asyncio.sleep(1)
+            if self._bus.connected:
+                await self._bus.js.stream_info("EVENTS")
+                await self._bus.js.stream_info("TICKETS")
+
+    async def _ensure_consumers(self) -> None:
+        for pool in self._pools:
+            name = f"pool-{pool}"
+            config = ConsumerConfig(
+                durable_name=name,
+                filter_subject=f"hub.ticket.pool.{token(pool)}",
+                ack_policy=AckPolicy.EXPLICIT,
+                ack_wait=10,
+                max_ack_pending=-1,
+            )
+            await self._bus.js.add_consumer("TICKETS", config)
+
+    async def _resume(self, connection: "asyncpg.Connection[asyncpg.Record]", epoch: str) -> int:
+        """The position of the last event in the stream; the head of the log if the stream has none of ours."""
+        self._last_id = ""
+        with suppress(NotFoundError):
+            info = await self._bus.js.stream_info("EVENTS")
+            last = await self._bus.js.get_msg("EVENTS", info.state.last_seq)
+            self._last_id = (last.headers or {}).get("Nats-Msg-Id", "")
+            of, _, position = self._last_id.partition(":")
+            if of == epoch and position.isdigit():
+                return int(position)
+        head: int = await connection.fetchval("select position from log_head")
+        return head
+
+    async def _publish(self, records: list[Recorded], epoch: str) -> None:
+        """Pipelined; each message names the one before it, so that a leader who was replaced cannot mix in."""
+        pending: list[Awaitable[object]] = []
+        with telemetry.span("relay.publish", parent=records[0].context.traceparent):
+            for record in records:
+                id = f"{epoch}:{record.position}"
+                headers = {"Nats-Msg-Id": id, "type": record.type, "traceparent": record.context.traceparent}
+                if self._last_id:
+                    headers["Nats-Expected-Last-Msg-Id"] = self._last_id
+                self._last_id = id
+                subject = f"hub.event.{record.kind}.{record.id}"
+                pending.append(self._bus.js.publish(subject, record.data.encode(), headers=headers, timeout=2))
+                if record.type == "SpawnRequested":
+                    pending.append(self._ticket(record, id))
+            faults.point("relay.before_publish")
+            for outcome in await asyncio.gather(*pending, return_exceptions=True):
+                if isinstance(outcome, BaseException) and not isinstance(outcome, BadRequestError):
+                    raise outcome
+                if isinstance(outcome, BadRequestError):
+                    raise nats.errors.Error(f"the stream refused: {outcome}")
+
+    async def _ticket(self, record: Recorded, id: str) -> object:
+        pool = _POOL.decode(record.data).pool
+        return await self._bus.js.publish(
+            f"hub.ticket.pool.{token(pool)}", EMPTY, headers={"Nats-Msg-Id": id}, timeout=2
+        )
+
+    async def _send_owed(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+        """After the bus lost its memory: the waiting attempts need tickets. Stops reach their holders by
+        the workers' own asking.
+        """
+        waiting = await connection.fetch(
+            "select pool, count(*) as n from servers where kind = 'Spawning' and holder is null group by pool"
+        )
+        for row in waiting:
+            await self._bus.js.publish(f"hub.ticket.pool.{token(row['pool'])}", EMPTY, timeout=2)

@@ -1,0 +1,287 @@
+"""What travels in requests and replies between the api and those who know only the bus."""
+
+from datetime import datetime
+from typing import TypeAlias
+
+import msgspec
+
+from hubbub.domain.server_messages import (
+    ReportExit,
+    ReportFailed,
+    ReportFound,
+    ReportOrphan,
+    ReportOrphanRemoved,
+    ReportResponded,
+    ReportStarted,
+    ReportState,
+)
+from hubbub.domain.server_states import Server
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Decoding ignores fields that it does not know, so that releases can differ by a step."""
+
+
+class Refusal(Message, frozen=True):
+    """Nothing was changed. `kind` is a name in `hubbub.domain.message.REFUSALS`."""
+
+    kind: str
+    message: str
+
+
+class Person(Message, frozen=True):
+    id: str
+    number: int
+    name: str
+    admin: bool
+    groups: tuple[str, ...] = ()
+
+
+# hub.rpc.claim.<pool>.<worker> ----------------------------------------------------------
+
+
+class Claim(Message, frozen=True):
+    """*hashes*: of as many fresh API tokens as there are servers this worker could start now."""
+
+    host: str
+    hashes: tuple[str, ...]
+
+
+class Spec(Message, frozen=True):
+    """An attempt that the worker holds from now on. `sealed`: under the bus key, JSON
+    `{"options": {...}, "state": {...}}`.
+    """
+
+    server: str
+    attempt: int
+    person: Person
+    name: str
+    prefix: str
+    hash: str
+    sealed: str
+    deadline: datetime
+    client_id: str
+    token_scopes: tuple[str, ...]
+    access_scopes: tuple[str, ...]
+    client_allowed_scopes: tuple[str, ...] = ()
+    display_name: str = ""
+    traceparent: str = ""
+    correlation: str = ""
+
+
+class Claimed(Message, frozen=True):
+    """`waiting`: how many more attempts wait in the pool."""
+
+    specs: tuple[Spec, ...] = ()
+    waiting: int = 0
+
+
+# hub.rpc.report.<pool>.<worker> ---------------------------------------------------------
+
+ServerReport: TypeAlias = (
+    ReportState
+    | ReportStarted
+    | ReportResponded
+    | ReportFailed
+    | ReportExit
+    | ReportFound
+    | ReportOrphan
+    | ReportOrphanRemoved
+)
+
+
+class Report(Message, frozen=True):
+    """One report of one server. `report.worker` is overwritten by the subject's, `deadline`s in it are
+    seconds-from-now as the worker knows them, turned into times by Postgres's clock: see `seconds`.
+    """
+
+    server: str
+    report: ServerReport
+    seconds: float = 30.0
+    traceparent: str = ""
+
+
+class Reports(Message, frozen=True):
+    reports: tuple[Report, ...]
+
+
+class Answer(Message, frozen=True):
+    """What is true now, or why the report was refused; StaleAttempt alone means "you lost"."""
+
+    state: Server | None = None
+    refused: Refusal | None = None
+
+
+class Answers(Message, frozen=True):
+    answers: tuple[Answer, ...]
+
+
+# hub.rpc.hello.<pool>.<worker>, hub.rpc.holdings.<pool>.<worker> --------------------------
+
+
+class Found(Message, frozen=True):
+    server: str
+    attempt: int
+    url: str = ""
+
+
+class Hello(Message, frozen=True):
+    """A worker has started: this is everything that its earlier self has left on *host*.
+
+    Whatever the log says that it holds and that is not in *found* is lost. *options*: the plain values of
+    its configuration, hashed (see `hubbub.config.Options.hashes`), which must equal the api's.
+    """
+
+    host: str
+    found: tuple[Found, ...] = ()
+    options: dict[str, str] = {}
+
+
+class Welcome(Message, frozen=True):
+    """An answer for each of `Hello.found`, in order; and the specs of those that were adopted."""
+
+    answers: tuple[Answer, ...] = ()
+    specs: tuple[Spec, ...] = ()
+    refused: Refusal | None = None
+
+
+class Holdings(Message, frozen=True):
+    """Asks for the servers that this worker holds and owes something: every few seconds, against lost words."""
+
+
+class Held(Message, frozen=True):
+    servers: dict[str, Server]
+
+
+# hub.holder.<worker> ----------------------------------------------------------------------
+
+
+class Word(Message, frozen=True):
+    """Tells a holder that the state of a server changed, or asks for the end of its log."""
+
+    server: str
+    attempt: int
+    verb: str = "changed"
+    lines: int = 200
+
+
+class LogTail(Message, frozen=True):
+    text: str = ""
+    error: str = ""
+
+
+# hub.rpc.routes.proxy.<proxy>, hub.rpc.routed..., hub.rpc.join... ---------------------------
+
+
+class WantRoutes(Message, frozen=True):
+    """*servers*: only these; null for all of them, from the server after *after* on, in pages."""
+
+    servers: tuple[str, ...] | None = None
+    after: str = ""
+
+
+class Wanted(Message, frozen=True):
+    """A route that should be there. `server`: its id; `hub` and `service:<name>` for the hub's own."""
+
+    server: str
+    attempt: int
+    spec: str
+    target: str
+    data: dict[str, str | bool] = {}
+
+
+class Routes(Message, frozen=True):
+    """`position`: the log position that this is true at. `next`: where the next page begins, "" for none."""
+
+    wanted: tuple[Wanted, ...]
+    position: int
+    epoch: str
+    next: str = ""
+
+
+class RouteReport(Message, frozen=True):
+    """`target` null: the proxy has no route of this server."""
+
+    server: str
+    attempt: int
+    target: str | None
+    reason: str = ""
+    traceparent: str = ""
+
+
+class Routed(Message, frozen=True):
+    """`joined`: everything that was wanted is there, so this proxy counts from now on."""
+
+    routes: tuple[RouteReport, ...] = ()
+    joined: bool = False
+
+
+class Done(Message, frozen=True):
+    refused: Refusal | None = None
+
+
+# hub.rpc.lease.poller.<name>, hub.rpc.sweep..., hub.rpc.activity... -------------------------
+
+
+class Lease(Message, frozen=True):
+    """Asks to be the one that does *name* for the next *seconds*."""
+
+    name: str
+    seconds: float
+
+
+class Leased(Message, frozen=True):
+    granted: bool
+
+
+class Sweep(Message, frozen=True):
+    """Asks for what is overdue to be settled. `lost`: workers not heard of for a lease; `gone`: for long;
+    `lost_proxies`: proxy-syncs not heard of for a lease.
+    """
+
+    lost: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+    lost_proxies: tuple[str, ...] = ()
+
+
+class Swept(Message, frozen=True):
+    """`holders`: workers that hold servers now; `proxies`: those that have joined. All of them are to be watched."""
+
+    settled: int = 0
+    holders: tuple[str, ...] = ()
+    proxies: tuple[str, ...] = ()
+
+
+class Activity(Message, frozen=True):
+    """When something was last heard of each route, by its routespec."""
+
+    routes: dict[str, datetime]
+
+
+class Heartbeat(Message, frozen=True):
+    """On `hub.heartbeat.<service>.<name>`, several times a lease."""
+
+    service: str
+    name: str
+    host: str = ""
+    pool: str = ""
+    holds: int = 0
+
+
+class Liveness(Message, frozen=True):
+    """On `hub.liveness.<service>.<name>`, when it changes."""
+
+    alive: bool
+
+
+class Head(Message, frozen=True):
+    """On `hub.heartbeat.log`, every second: how far the log has been sent."""
+
+    epoch: str
+    position: int
+
+
+class Frame(Message, frozen=True):
+    """One step of a start, on `hub.progress.<server>.<attempt>`; JSON as the client will see it."""
+
+    event: dict[str, object]

@@ -1,0 +1,94 @@
+"""What every service's main does the same way: logs, signals, and tasks that end together."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+
+import structlog
+import uvloop
+
+from hubbub import config, telemetry
+from hubbub.config import ConfigError, Options
+from hubbub.settings import Settings, give_up
+
+log = structlog.get_logger()
+
+
+def configure_logs(service: str, settings: Settings, level: int | str = "INFO") -> None:
+    """One line a unit of work, JSON or for a console, on standard error."""
+    number = level if isinstance(level, int) else getattr(logging, str(level).upper(), logging.INFO)
+    render: structlog.typing.Processor = structlog.processors.JSONRenderer()
+    if settings.log_format == "console":
+        render = structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(),
+            exception_formatter=structlog.dev.plain_traceback,  # others print local variables, and so secrets
+        )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            telemetry.add_trace_id,
+            structlog.processors.format_exc_info,
+            render,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    structlog.contextvars.bind_contextvars(service=service, instance=settings.instance)
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+
+
+def load_options(settings: Settings) -> Options:
+    """The operator's configuration; ends the process with a sentence if it cannot be used."""
+    try:
+        return config.load(settings.config, settings)
+    except ConfigError as error:
+        give_up(str(error))
+
+
+def run(service: str, settings: Settings, main: Callable[[asyncio.Event], Awaitable[None]], level: int | str) -> None:
+    """Run *main* until it returns. The event it gets is set at SIGTERM or SIGINT: then it should."""
+    configure_logs(service, settings, level)
+    telemetry.start(service, settings.instance)
+
+    async def watched() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        task = asyncio.ensure_future(main(stop))
+        stopping = asyncio.ensure_future(stop.wait())
+        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            await asyncio.wait({task}, timeout=8)
+        stopping.cancel()
+        if not task.done():
+            log.warning(f"{service}.slow_to_stop")
+            task.cancel()
+            await asyncio.wait({task}, timeout=1)
+        if task.done() and not task.cancelled():
+            task.result()
+        log.info(f"{service}.stopped", pid=os.getpid())
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(watched())
+
+
+async def until(stop: asyncio.Event, *tasks: Awaitable[None]) -> None:
+    """Run *tasks* together until *stop* is set; if one of them fails, so does this."""
+    running = [asyncio.ensure_future(task) for task in tasks]
+    stopping = asyncio.ensure_future(stop.wait())
+    try:
+        done, _ = await asyncio.wait({stopping, *running}, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            if task is not stopping:
+                task.result()  # raises what it failed with
+    finally:
+        for task in (stopping, *running):
+            task.cancel()
+        await asyncio.gather(stopping, *running, return_exceptions=True)

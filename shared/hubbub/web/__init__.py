@@ -1,0 +1,1 @@
+"""What api and auth share towards browsers: cookies, XSRF, errors, headers, the look of pages."""

@@ -1,0 +1,180 @@
+"""One request: who asks, whether it may be forged, and where it came from."""
+
+import hmac
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import NoReturn
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from hubbub import JUPYTERHUB_VERSION
+from hubbub.access import Access, Identity
+from hubbub.config import Options
+from hubbub.domain import scope
+from hubbub.web import cookies, xsrf
+
+_AUTHORIZATION = re.compile(r"(?:token|bearer)\s+(\S+)\s*", re.IGNORECASE)
+
+NO_CREDENTIALS = "Missing or invalid credentials."
+NOT_FOUND = "No access to resources or resources not found"
+
+
+class ApiError(Exception):
+    """An answer that says no: `message` null where JupyterHub gives none."""
+
+    def __init__(self, status: int, message: str | None = None, headers: dict[str, str] | None = None) -> None:
+        super().__init__(message or f"HTTP {status}")
+        self.status = status
+        self.message = message
+        self.headers = headers or {}
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What it takes to know who asks. Made once, passed by hand."""
+
+    access: Access
+    options: Options
+    cookie_secret: bytes
+    forward_key: str = ""
+
+
+GATE = web.AppKey("gate", Gate)
+IDENTITY = "hubbub.identity"
+XSRF = "hubbub.xsrf"
+
+
+def bearer(request: web.Request) -> str | None:
+    """The token of the Authorization header, in the two forms the contract knows."""
+    match = _AUTHORIZATION.fullmatch(request.headers.get("Authorization", ""))
+    return match[1] if match else None
+
+
+def client_address(request: web.Request) -> str:
+    """Where the browser is: the last hop that the proxy in front of us vouches for."""
+    gate = request.app[GATE]
+    given = request.headers.get("X-Hubbub-Forward", "").encode(errors="surrogateescape")
+    if gate.forward_key and hmac.compare_digest(given, gate.forward_key.encode()):
+        return request.headers.get("X-Hubbub-Client", "")
+    hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
+    return hops[-1] if hops else (request.remote or "")
+
+
+async def by_token(request: web.Request) -> Identity | None:
+    token = bearer(request)
+    return await request.app[GATE].access.by_token(token) if token else None
+
+
+async def by_cookie(request: web.Request) -> Identity | None:
+    """The person whom the login cookie names. A write with a body that no page of ours sends is nobody's."""
+    gate = request.app[GATE]
+    is_api = request.path.startswith(f"{gate.options.hub_prefix}api/")
+    if is_api and request.method == "POST" and "/oauth2/" not in request.path:
+        kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if kind and kind != "application/json":
+            return None
+    secret = cookies.read_login(request, gate.cookie_secret, gate.options.hub.cookie_max_age_days)
+    return await gate.access.by_session(secret) if secret else None
+
+
+async def identify(request: web.Request, *, pages: bool = False) -> Identity | None:
+    """Token first, then cookie (pages: cookie alone). Kept on the request."""
+    if IDENTITY not in request:
+        found = None if pages else await by_token(request)
+        request[IDENTITY] = found or await by_cookie(request)
+    identity: Identity | None = request[IDENTITY]
+    return identity
+
+
+def binding(request: web.Request, identity: Identity | None) -> bytes:
+    """What this browser's XSRF token must be bound to."""
+    secret = identity.secret if identity and identity.by_cookie else ""
+    session = request.cookies.get(cookies.SESSION_ID, "")
+    return xsrf.bound_to(session, secret, client_address(request), request.headers.get("User-Agent", ""))
+
+
+async def check_xsrf(request: web.Request, identity: Identity | None, *, is_api: bool) -> None:
+    """Raises `xsrf.Forgery` if the request needs the token and lacks it. Token-authenticated ones need none."""
+    if identity is not None and not identity.by_cookie:
+        return
+    if is_api and identity is None and not request.headers.get("Origin"):
+        return
+    if not xsrf.needed(request.method, request.headers, is_api=is_api):
+        return
+    argument = request.query.get("_xsrf")
+    if argument is None and request.method == "POST" and not is_api:
+        argument = _text((await request.post()).get("_xsrf"))
+    token = xsrf.sent(request.headers, argument)
+    gate = request.app[GATE]
+    xsrf.check(gate.cookie_secret, request.headers.get("Cookie", ""), token, binding(request, identity), request.method)
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def xsrf_token(request: web.Request, identity: Identity | None) -> str:
+    """The token for this browser's pages: the one it has, if that is still good, else a new one, which
+    `keep_xsrf` puts into a cookie.
+    """
+    gate = request.app[GATE]
+    bound = binding(request, identity)
+    for value in xsrf.cookie_values(request.headers.get("Cookie", "")):
+        if xsrf.valid(gate.cookie_secret, value, bound):
+            if identity is None:
+                request[XSRF] = value  # its hour begins anew with each form
+            return value
+    request[XSRF] = xsrf.make(gate.cookie_secret, bound)
+    return str(request[XSRF])
+
+
+def keep_xsrf(request: web.Request, response: web.StreamResponse, identity: Identity | None) -> None:
+    """Set the cookie if a new token was made for this request."""
+    if token := request.get(XSRF):
+        age = None if identity else xsrf.ANONYMOUS_SECONDS
+        options = request.app[GATE].options
+        response.set_cookie(xsrf.COOKIE, token, path=options.hub_prefix, max_age=age, samesite="Lax")
+
+
+def require(identity: Identity | None, *bases: str, user: str | None = None, server: str | None = None) -> Identity:
+    """Raises the contract's 403 or 404 unless *identity* holds one of the scopes *bases* for this target.
+
+    403: the scope is missing altogether; 404: held, but only for others, so that nothing is given away.
+    """
+    if identity is None:
+        raise ApiError(403, NO_CREDENTIALS)
+    for base in bases:
+        if user is None and base in identity.scopes:
+            return identity
+        if user is not None and identity.may(base, user=user, server=server):
+            return identity
+    if any(scope.held_at_all(identity.scopes, base) for base in bases):
+        raise ApiError(404, NOT_FOUND)
+    listed = ", ".join(bases)
+    raise ApiError(403, f"Action is not authorized with current scopes; requires any of [{listed}]")
+
+
+def standard_headers(options: Options, *, is_api: bool) -> CIMultiDict[str]:
+    """What every answer carries; the operator's `tornado_settings["headers"]` may replace any of it."""
+    policy = f"frame-ancestors 'none'; report-uri {options.hub_prefix}security/csp-report"
+    # Our pages have no inline script and load nothing from elsewhere.
+    rest = "; default-src 'none'" if is_api else "; default-src 'self'; img-src 'self' data:; object-src 'none'"
+    headers = CIMultiDict(
+        {
+            "X-JupyterHub-Version": JUPYTERHUB_VERSION,
+            "Access-Control-Allow-Headers": "accept, content-type, authorization",
+            "Content-Security-Policy": policy + rest,
+            "X-Content-Type-Options": "nosniff",
+        }
+    )
+    headers.update(options.hub.tornado_settings.get("headers", {}))
+    return headers
+
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def redirect(location: str, *, permanent: bool = False) -> NoReturn:
+    raise (web.HTTPMovedPermanently if permanent else web.HTTPFound)(location)

@@ -1,0 +1,59 @@
+/** The progress page: shows what the server that starts has to say, and lets its owner call it off. */
+
+import { addressWithToken, send } from "./api.js";
+
+const page = document.getElementById("pending");
+const bar = document.getElementById("bar");
+const now = document.getElementById("now");
+const log = document.getElementById("log");
+const cancel = document.getElementById("cancel");
+const problem = document.getElementById("problem");
+
+const { path, home } = page.dataset;
+const frames = new EventSource(addressWithToken(`${path}/progress`));
+
+// The hub tells the whole story again to whoever connects again.
+frames.addEventListener("open", () => log.replaceChildren());
+
+frames.addEventListener("message", (event) => {
+  const frame = JSON.parse(event.data);
+  if (Number.isFinite(frame.progress)) {
+    bar.value = Math.max(frame.progress, 2); // a sliver from the start, so that it is seen to be a bar
+  }
+  if (frame.message) {
+    say(frame.message);
+  }
+  if (frame.ready || frame.failed) {
+    frames.close();
+    // The page itself knows where to go from here: to the server, or to the reason why there is none.
+    location.reload();
+  }
+});
+
+frames.addEventListener("error", () => {
+  // A lost connection is opened again by the browser; a refused one is not, and the page has to look itself.
+  if (frames.readyState === EventSource.CLOSED) {
+    setTimeout(() => location.reload(), 2000);
+  }
+});
+
+function say(message) {
+  now.textContent = message;
+  const line = document.createElement("li");
+  line.textContent = message;
+  log.append(line);
+  log.scrollTop = log.scrollHeight;
+}
+
+cancel.addEventListener("click", async () => {
+  cancel.disabled = true;
+  problem.textContent = "";
+  try {
+    await send("DELETE", path);
+    frames.close();
+    location.assign(home);
+  } catch (error) {
+    problem.textContent = error.message;
+    cancel.disabled = false;
+  }
+});
