@@ -77,21 +77,28 @@ class Committer:
         return result
 
     async def run(self) -> None:
-        while True:
-            batch = [await self._queue.get()]
-            while len(batch) < LARGEST_BATCH and not self._queue.empty():
-                batch.append(self._queue.get_nowait())
-            batch = [work for work in batch if not work.done.done()]
-            try:
-                await self._commit(batch)
-            except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, TimeoutError) as error:
-                await self._drop(batch, error)
-            except asyncpg.PostgresError as error:
-                if len(batch) > 1:
-                    log.debug("log.batch_refused", error=str(error), size=len(batch))
-                    await self._one_by_one(batch)
-                else:
-                    await self._settle(batch[0], error)
+        try:
+            while True:
+                await self._commit_waiting()
+        finally:
+            if self._connection is not None:
+                self._connection.terminate()
+
+    async def _commit_waiting(self) -> None:
+        batch = [await self._queue.get()]
+        while len(batch) < LARGEST_BATCH and not self._queue.empty():
+            batch.append(self._queue.get_nowait())
+        batch = [work for work in batch if not work.done.done()]
+        try:
+            await self._commit(batch)
+        except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, TimeoutError) as error:
+            await self._drop(batch, error)
+        except asyncpg.PostgresError as error:
+            if len(batch) > 1:
+                log.debug("log.batch_refused", error=str(error), size=len(batch))
+                await self._one_by_one(batch)
+            else:
+                await self._settle(batch[0], error)
 
     async def _one_by_one(self, batch: Sequence[Work]) -> None:
         for work in batch:

@@ -112,6 +112,8 @@ class Relay:
         self._last_id = ""
         with suppress(NotFoundError):
             info = await self._bus.js.stream_info("EVENTS")
+            if not info.state.messages:
+                raise NotFoundError
             last = await self._bus.js.get_msg("EVENTS", info.state.last_seq)
             self._last_id = (last.headers or {}).get("Nats-Msg-Id", "")
             of, _, position = self._last_id.partition(":")

@@ -47,7 +47,7 @@ def build(gate: Gate, auths: Auths) -> web.Application:
 def _add(app: web.Application, prefix: str, routes: Iterable[web.AbstractRouteDef]) -> None:
     for route in routes:
         assert isinstance(route, web.RouteDef)
-        app.router.add_route(route.method, prefix + route.path, route.handler, **route.kwargs)
+        web.RouteDef(route.method, prefix + route.path, route.handler, route.kwargs).register(app.router)
 
 
 @web.middleware
@@ -122,15 +122,15 @@ async def _page(request: web.Request, handler: Handler) -> web.StreamResponse:
         identity = await identify(request, pages=True)
         return await handler(request)
     except xsrf.Forgery as error:
-        return pages.errors.page(request, identity, 403, str(error))
+        return await pages.errors.page(request, identity, 403, str(error))
     except ApiError as error:
-        return pages.errors.page(request, identity, error.status, error.message or "")
+        return await pages.errors.page(request, identity, error.status, error.message or "")
     except Rejected as refusal:
-        return pages.errors.page(request, identity, status_of(refusal), str(refusal))
+        return await pages.errors.page(request, identity, status_of(refusal), str(refusal))
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        return pages.errors.page(request, identity, error.status, "")
+        return await pages.errors.page(request, identity, error.status, "")
     except Exception:
         log.exception("http.failed", path=_shape(request))
-        return pages.errors.page(request, identity, 500, "")
+        return await pages.errors.page(request, identity, 500, "")

@@ -1,18 +1,19 @@
 """Where to go next, as a request asks for it: never to another site (contract, part 5)."""
 
-from urllib.parse import SplitResult, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, quote, urlencode, urlsplit, urlunsplit
 
 from aiohttp import web
 
 from hubbub.web.request import GATE
 
 LONGEST = 4096
+_AS_IT_IS = "%/?#[]@!$&'()*+,;=:~|^`{}"
 
 
 def own_path(url: str, host: str) -> str:
-    """*url* as a path of this site, which browsers know as *host*; empty if it leads elsewhere.
+    r"""*url* as a path of this site, which browsers know as *host*; empty if it leads elsewhere.
 
-    Browsers take `\\` for `/`, any number of leading slashes for two, and drop control characters.
+    Browsers take `\` for `/`, any number of leading slashes for two, and drop control characters.
     """
     url = url.strip().replace("\\", "%5C")
     if len(url) > LONGEST or not url.isprintable():
@@ -27,7 +28,7 @@ def own_path(url: str, host: str) -> str:
         parts = SplitResult("", "", "/" + parts.path.lstrip("/"), parts.query, parts.fragment)
         url = urlunsplit(parts)
     elsewhere = parts.scheme or parts.netloc or url.startswith("//")
-    return "" if elsewhere or not url.startswith("/") else url
+    return "" if elsewhere or not url.startswith("/") else quote(url, safe=_AS_IT_IS)
 
 
 def asked_for(request: web.Request) -> str:

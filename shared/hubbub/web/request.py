@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from aiohttp import web
 from multidict import CIMultiDict
+from yarl import URL
 
 from hubbub import JUPYTERHUB_VERSION
 from hubbub.access import Access, Identity
@@ -42,8 +43,8 @@ class Gate:
 
 
 GATE = web.AppKey("gate", Gate)
-IDENTITY = "hubbub.identity"
-XSRF = "hubbub.xsrf"
+IDENTITY: "web.RequestKey[Identity | None]" = web.RequestKey("identity", Identity)
+XSRF = web.RequestKey("xsrf", str)
 
 
 def bearer(request: web.Request) -> str | None:
@@ -177,4 +178,5 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def redirect(location: str, *, permanent: bool = False) -> NoReturn:
-    raise (web.HTTPMovedPermanently if permanent else web.HTTPFound)(location)
+    """To *location*, to the letter."""
+    raise (web.HTTPMovedPermanently if permanent else web.HTTPFound)(URL(location, encoded=True))

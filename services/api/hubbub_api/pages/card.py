@@ -56,7 +56,7 @@ def card(
 
 
 def _title(row: ServerRow | None, owner: str, name: str, viewer: str) -> str:
-    whose = "Your server" if owner == viewer else f"{owner}’s server"
+    whose = "Your server" if owner == viewer else f"{owner}'s server"
     if not name:
         return whose
     shown = (row and row.display_name) or name

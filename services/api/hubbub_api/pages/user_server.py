@@ -13,7 +13,8 @@ from hubbub.domain.names import escape
 from hubbub.domain.server_states import Running
 from hubbub.web.next_url import with_query
 from hubbub.web.pages import render
-from hubbub.web.request import GATE, NOT_FOUND, ApiError, check_xsrf, identify, redirect
+from hubbub.web.request import GATE, NOT_FOUND, ApiError, by_token, check_xsrf, identify, redirect
+from yarl import URL
 
 from hubbub_api.answers import own_url
 from hubbub_api.keys import VIEWS
@@ -37,7 +38,7 @@ def routes(prefix: str) -> list[web.RouteDef]:
 
 
 async def show(request: web.Request) -> web.StreamResponse:
-    identity = await identify(request)
+    identity = await _asker(request)
     if identity is None:
         redirect(to_login(request))
     owner, path = request.match_info["owner"], request.match_info.get("path", "")
@@ -54,18 +55,23 @@ async def show(request: web.Request) -> web.StreamResponse:
     if _for_a_program(request.headers.get("Accept", ""), path):
         return _not_running_json(request, shown)
     if row and (row.pending or failure_of(row)):
-        raise web.HTTPSeeOther(shown.pending_url)
+        raise web.HTTPSeeOther(URL(shown.pending_url, encoded=True))
     return render(request, "not_running.html", identity, status=424, server=shown)
 
 
 async def refuse(request: web.Request) -> web.StreamResponse:
     """Whatever is not a GET is meant for the server itself, which is not there."""
-    identity = await identify(request)
+    identity = await _asker(request)
     await check_xsrf(request, identity, is_api=False)
     owner, name = request.match_info["owner"], ""
     if identity and identity.name == owner:
         name, _ = await _server(request, owner, request.match_info.get("path", "").partition("/")[0])
     return _not_running_json(request, _card(request, None, owner, name, identity))
+
+
+async def _asker(request: web.Request) -> Identity | None:
+    """Programs that talk to a server have a token; people have a cookie."""
+    return await by_token(request) or await identify(request, pages=True)
 
 
 @logged_in

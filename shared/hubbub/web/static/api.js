@@ -12,7 +12,7 @@ export function addressWithToken(path) {
   return `${address(path)}?_xsrf=${encodeURIComponent(xsrf)}`;
 }
 
-/** Resolves when the hub agreed; else throws an Error with its reason, for people. */
+/** Resolves to the answer when the hub agreed; else throws an Error with its reason, for people. */
 export async function send(method, path, body) {
   const headers = { "X-XSRFToken": xsrf, Accept: "application/json" };
   if (body !== undefined) {
@@ -31,6 +31,7 @@ export async function send(method, path, body) {
   if (!response.ok) {
     throw new Error(await reason(response));
   }
+  return response;
 }
 
 async function reason(response) {

@@ -28,7 +28,9 @@ document.addEventListener("click", (event) => {
   const { action, path, label } = button.dataset;
   if (action === "stop") {
     attempt(button, problem, async () => {
-      await send("DELETE", path);
+      // The hub answers when it has stopped; that it is stopping is to be seen before.
+      const soon = setTimeout(refresh, 500);
+      await send("DELETE", path).finally(() => clearTimeout(soon));
       await refresh();
     });
   }

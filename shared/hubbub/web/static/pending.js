@@ -47,13 +47,13 @@ function say(message) {
 
 cancel.addEventListener("click", async () => {
   cancel.disabled = true;
-  problem.textContent = "";
+  frames.close();
+  now.textContent = "Cancelling…";
   try {
     await send("DELETE", path);
-    frames.close();
     location.assign(home);
   } catch (error) {
     problem.textContent = error.message;
-    cancel.disabled = false;
+    setTimeout(() => location.reload(), 4000);
   }
 });

@@ -1,0 +1,57 @@
+"""Fixtures for the tests of all packages: the Postgres of the wheel, and a database of its own for each test."""
+
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from hubbub.testing.postgres import Database, PostgresServer
+from hubbub_local.folder import take
+from hubbub_local.postgres import Postgres
+
+#: What makes a throw-away server quick; a power cut in the middle of a test may cost it its data.
+QUICK = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200")
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """A running Postgres with a migrated template, for as long as the tests run."""
+    with take(tmp_path_factory.mktemp("postgres")) as folder:
+        server = Postgres(folder=folder, port=_free_port(), password="password-of-the-owner")
+        program = server.prepare()
+        settings = [argument for setting in QUICK for argument in ("-c", setting)]
+        with (folder.logs / "postgres.log").open("ab") as log:
+            process = subprocess.Popen([*program.command, *settings], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        try:
+            _wait_until_ready(server, process)
+            yield PostgresServer(f"{server.dsn.rpartition('/')[0]}/postgres")
+        finally:
+            process.send_signal(program.stop_signal)
+            process.wait()
+
+
+@pytest.fixture
+def database(postgres: PostgresServer) -> Iterator[Database]:
+    """A migrated database that no other test sees."""
+    made = postgres.make()
+    yield made
+    postgres.drop(made)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_until_ready(server: Postgres, process: "subprocess.Popen[bytes]") -> None:
+    pid_file = server.data / "postmaster.pid"
+    for _ in range(3000):
+        if pid_file.exists() and [line.strip() for line in pid_file.read_text().splitlines()[7:]] == ["ready"]:
+            return
+        if process.poll() is not None:
+            break
+        time.sleep(0.01)  # it tells nobody but this file
+    pytest.fail(f"Postgres did not start: see {server.folder.logs / 'postgres.log'}", pytrace=False)

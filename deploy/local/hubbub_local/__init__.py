@@ -1,0 +1,1 @@
+"""The whole of Hubbub on one machine: `hubbub up` and the commands beside it."""

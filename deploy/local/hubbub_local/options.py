@@ -1,0 +1,46 @@
+"""What `hubbub up` was asked to do."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+SERVICES = ("api", "auth", "spawner-worker", "proxy-sync", "poller")
+_MOST = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The command line of `hubbub up`."""
+
+    data: Path
+    config: Path | None = None
+    port: int | None = None
+    """The public port; 0 is any free ones for everything."""
+    scale: Mapping[str, int] = field(default_factory=dict)
+    postgres: str | None = None
+    nats: str | None = None
+
+    def copies(self, service: str) -> int:
+        return self.scale.get(service, 1)
+
+
+def parse_scale(text: str) -> dict[str, int]:
+    """`api=2,spawner-worker=3`. Raises ValueError saying what is wrong."""
+    scale: dict[str, int] = {}
+    for part in text.split(","):
+        service, equals, number = part.strip().partition("=")
+        if not equals or not number.isdecimal() or not 1 <= int(number) <= _MOST:
+            raise ValueError(f"{part.strip()!r} is not like api=2, with a number from 1 to {_MOST}")
+        if service not in SERVICES:
+            raise ValueError(f"there is no service {service!r}; there are {', '.join(SERVICES)}")
+        if service == "proxy-sync" and int(number) > 1:
+            raise ValueError("proxy-sync is one per proxy, and this stack has one proxy")
+        scale[service] = int(number)
+    return scale
+
+
+def parse_port(text: str) -> int:
+    """A port number. Raises ValueError when there is no such port."""
+    if not text.isdecimal() or int(text) > 65535:
+        raise ValueError(f"{text!r} is not a port number from 0 to 65535")
+    return int(text)

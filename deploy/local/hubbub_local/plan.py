@@ -1,0 +1,144 @@
+"""What one run of the stack will use: the operator's configuration, the secrets, the ports, the addresses."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from hubbub.bus import permissions
+from hubbub.config import ConfigError, load
+from hubbub.config import Options as Config
+from hubbub.schema.migrations import ROLES
+
+from hubbub_local import keys, ports, process, services, wishes
+from hubbub_local.addresses import Address, with_login
+from hubbub_local.errors import StackError
+from hubbub_local.folder import Folder
+from hubbub_local.keys import Keys
+from hubbub_local.nats import Nats, Permissions
+from hubbub_local.options import SERVICES, Options
+from hubbub_local.postgres import Postgres
+from hubbub_local.running import Running
+from hubbub_local.services import Wiring
+
+_DEFAULT_CONFIG = Path(__file__).with_name("default_config.py")
+_DATABASE_ROLES = {"api": "hubbub_api", "auth": "hubbub_auth"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Everything that is settled before the first process starts."""
+
+    options: Options
+    folder: Folder
+    keys: Keys
+    config: Config
+    config_file: Path
+    ports: dict[str, int]
+    role_passwords: dict[str, str]
+    owner_password: str
+    bus_passwords: dict[str, str]
+    bus_permissions: Permissions
+
+    @property
+    def public(self) -> Address:
+        return self._at("public", Address(self.config.bind_url))
+
+    @property
+    def hub(self) -> Address:
+        return self._at("hub", Address(self.config.hub_bind_url))
+
+    @property
+    def postgres(self) -> Postgres | None:
+        """None when an outside one is used."""
+        if self.options.postgres:
+            return None
+        return Postgres(folder=self.folder, port=self.ports["postgres"], password=self.owner_password)
+
+    @property
+    def nats(self) -> Nats | None:
+        """None when an outside one is used."""
+        if self.options.nats:
+            return None
+        return Nats(folder=self.folder, port=self.ports["nats"], passwords=self.bus_passwords)
+
+    @property
+    def owner_dsn(self) -> str:
+        return self.postgres.dsn if self.postgres else self.options.postgres or ""
+
+    def role_dsn(self, role: str) -> str:
+        return with_login(self.owner_dsn, role, self.role_passwords[role])
+
+    def nats_url(self, service: str) -> str:
+        """The workers' user is their pool's; with an outside server all use what its URL says."""
+        user = f"pool-{self.config.ours.pool}" if service == "spawner-worker" else service
+        return self.nats.url(user) if self.nats else self.options.nats or ""
+
+    def is_our_proxy(self, pid: int) -> bool:
+        """Whether the process is a proxy of this hub: nobody else was given its token."""
+        token = self.config.proxy.auth_token or self.keys.proxy_token
+        return f"CONFIGPROXY_AUTH_TOKEN={token}" in process.environment(pid).split("\0")
+
+    def wiring(self) -> Wiring:
+        shared = {
+            "CONFIG": str(self.config_file),
+            "DATA": str(self.folder.root),
+            "COOKIE_SECRET": self.keys.cookie_secret,
+            "VAULT_KEY": self.keys.vault_key,
+            "BUS_KEY": self.keys.bus_key,
+            "FORWARD_KEY": self.keys.forward_key,
+            "POOL": self.config.ours.pool,
+            "BIND_URL": self.public.url,
+            "HUB_BIND_URL": self.hub.url,
+            "PROXY_API_URL": self._at("proxy", Address(self.config.proxy_api_url)).url,
+        }
+        if self.config.proxy_should_start and "command" not in self.config.traits.get("ConfigurableHTTPProxy", {}):
+            shared["CHP_COMMAND"] = services.proxy_command()
+        return Wiring(
+            shared=shared,
+            postgres_urls={service: self.role_dsn(role) for service, role in _DATABASE_ROLES.items()},
+            nats_urls={service: self.nats_url(service) for service in SERVICES if service != "auth"},
+            proxy_token=self.keys.proxy_token,
+            hub=self.hub,
+        )
+
+    def running(self) -> Running:
+        return Running(
+            public_url=self.public.for_people(),
+            hub_url=self.hub.for_people(),
+            owner_dsn=self.owner_dsn,
+            api_dsn=self.role_dsn(_DATABASE_ROLES["api"]),
+            nats_url=self.nats_url("api"),
+            vault_key=self.keys.vault_key,
+            admin_users=sorted(self.config.admin_users),
+        )
+
+    def _at(self, port: str, address: Address) -> Address:
+        return address.at(self.ports[port]) if port in self.ports else address
+
+
+def make(options: Options, folder: Folder) -> Plan:
+    """Settle everything. Raises StackError, with no port chosen yet, when the configuration is wrong."""
+    # The packaged configuration finds the login password by it.
+    os.environ["HUBBUB_DATA"] = str(folder.root)
+    made = keys.load(folder)
+    config_file = (options.config or _DEFAULT_CONFIG).absolute()
+    try:
+        config = load(config_file)
+    except ConfigError as error:
+        raise StackError(str(error)) from None
+    allowed = permissions([config.ours.pool])
+    plan = Plan(
+        options=options,
+        folder=folder,
+        keys=made,
+        config=config,
+        config_file=config_file,
+        ports={},
+        role_passwords=keys.passwords(folder, "postgres", ROLES),
+        owner_password=keys.passwords(folder, "postgres", ["owner"])["owner"],
+        bus_passwords=keys.passwords(folder, "nats", allowed),
+        bus_permissions=allowed,
+    )
+    wanted = wishes.of(options, config)
+    plan.ports.update(ports.choose(folder, wanted, any_free=options.port == 0, is_ours=plan.is_our_proxy))
+    return plan

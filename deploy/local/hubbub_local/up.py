@@ -1,0 +1,122 @@
+"""`hubbub up`: the whole stack, from an empty folder to the address to open, and back down in order."""
+
+import asyncio
+
+import asyncpg
+import nats
+from hubbub import admin, schema
+
+from hubbub_local import folder, plan, ports, process, record, services
+from hubbub_local.errors import StackError
+from hubbub_local.options import SERVICES, Options
+from hubbub_local.plan import Plan
+from hubbub_local.screen import Screen
+from hubbub_local.stop import Stop, first, listening
+from hubbub_local.supervisor import Supervisor
+
+_SERVERS_TIMEOUT = 90.0
+"""Seconds all users' servers together have to end: a server may take 30 s for each of two signals."""
+
+
+async def up(options: Options, screen: Screen) -> None:
+    """Run the stack until a signal ends it. Raises StackError when it cannot be started or kept running."""
+    with folder.take(options.data) as data, listening() as stop:
+        await asyncio.to_thread(record.end_left_over, data.run)
+        made = plan.make(options, data)
+        for warning in made.config.warnings:
+            screen.say(f"warning: {warning}")
+        async with Supervisor(data, screen.show, stop.hurry) as house:
+            try:
+                await first(_serve(made, house, screen), house.trouble(), stop.asked.wait())
+                await _stop_servers(made, house, screen, stop)
+            finally:
+                data.stack.unlink(missing_ok=True)
+                await _stop_services(made, house)
+
+
+async def _serve(made: Plan, house: Supervisor, screen: Screen) -> None:
+    wiring = made.wiring()
+    await _start_postgres(made, house)
+    await _migrate(made)
+    await _start_nats(made, house)
+    for program in services.programs(made.options, wiring):
+        house.start(program)
+    made.running().save(made.folder)
+    await house.all_up()
+    while not await services.answers(made.public.for_people() + "hub/health"):
+        await asyncio.sleep(0.1)
+    _welcome(made, screen)
+    await asyncio.Event().wait()
+
+
+async def _start_postgres(made: Plan, house: Supervisor) -> None:
+    if server := made.postgres:
+        program = await asyncio.to_thread(server.prepare)
+        await house.start(program).first_up()
+        await server.make_database()
+
+
+async def _migrate(made: Plan) -> None:
+    try:
+        await schema.migrate(made.owner_dsn, made.role_passwords)
+    except schema.SchemaTooNew as error:
+        raise StackError(str(error)) from None
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError) as error:
+        raise StackError(f"cannot prepare the database: {type(error).__name__}: {error}") from None
+
+
+async def _start_nats(made: Plan, house: Supervisor) -> None:
+    if server := made.nats:
+        await house.start(server.prepare(made.bus_permissions)).first_up()
+        return
+
+    async def is_heard(_: Exception) -> None:
+        """Instead of the client's own log of every try."""
+
+    try:
+        url = made.nats_url("api")
+        async with asyncio.timeout(5):
+            connection = await nats.connect(url, error_cb=is_heard, allow_reconnect=False, max_reconnect_attempts=1)
+        await connection.close()
+    except (nats.errors.Error, OSError, ValueError, TimeoutError) as error:
+        raise StackError(
+            f"cannot reach the NATS server given by --nats: {str(error) or type(error).__name__}"
+        ) from None
+
+
+def _welcome(made: Plan, screen: Screen) -> None:
+    screen.say(f"Hubbub is ready at {made.public.for_people()}")
+    if made.options.config is None:
+        password = made.keys.login_password
+        screen.say(f"log in as any name with the password {password} (admin is an administrator)")
+    screen.say(f"logs are in {made.folder.logs}; Ctrl-C stops everything")
+
+
+async def _stop_servers(made: Plan, house: Supervisor, screen: Screen, stop: Stop) -> None:
+    """The users' servers, while there are workers to stop them; a person in a hurry leaves them running."""
+    if made.config.cleanup_servers and house.copies("spawner-worker"):
+        screen.say("stopping the users' servers (Ctrl-C once more leaves them running)")
+        await first(_stop_every_server(made, screen), stop.hurry.wait())
+
+
+async def _stop_every_server(made: Plan, screen: Screen) -> None:
+    known = made.running()
+    try:
+        await admin.stop_all_servers(known.api_dsn, known.vault_key, _SERVERS_TIMEOUT)
+    except Exception as error:  # whatever it is, the rest has to be stopped all the same
+        screen.say(f"could not stop every server: {str(error) or type(error).__name__}")
+
+
+async def _stop_services(made: Plan, house: Supervisor) -> None:
+    """In the order in which nobody misses the one who went before; the bus and the database go last, by themselves."""
+    for service in reversed(SERVICES):
+        await house.stop(*house.copies(service))
+        if service == "proxy-sync" and made.config.cleanup_proxy:
+            await asyncio.to_thread(_end_proxy, made)
+
+
+def _end_proxy(made: Plan) -> None:
+    """A proxy outlives its proxy-sync, so that no user notices a restart; here it is to end as well."""
+    if port := made.ports.get("public"):
+        holders = [found for pid in ports.holders(port) if (found := process.find(pid))]
+        process.end(found for found in holders if made.is_our_proxy(found.pid))

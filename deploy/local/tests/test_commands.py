@@ -1,0 +1,79 @@
+"""The commands beside `hubbub up`, and what a person sees."""
+
+import io
+from pathlib import Path
+
+import pytest
+from hubbub_local import cli, running, screen
+from hubbub_local.child import Status
+from hubbub_local.errors import StackError
+from hubbub_local.folder import Folder
+from hubbub_local.running import Running
+from rich.console import Console
+
+HUB = Running(
+    public_url="p", hub_url="h", owner_dsn="o", api_dsn="a", nats_url="n", vault_key="v", admin_users=["admin"]
+)
+
+
+@pytest.mark.parametrize("command", [["token", "ada"], ["events"], ["verify"]])
+def test_a_hub_that_is_not_running_is_an_error_that_says_how_to_start_it(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([*command, "--data", str(tmp_path)]) == 1
+    assert f"no hub is running on the data folder {tmp_path}: start it with" in capsys.readouterr().err
+
+
+def test_a_running_hub_is_found_by_its_folder(data: Folder) -> None:
+    HUB.save(data)
+    assert running.of(data.root) == HUB
+    assert data.stack.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_hub_that_was_killed_is_not_running(data: Folder) -> None:
+    HUB.save(data)
+    data.stack.write_text(data.stack.read_text().replace('"started": ', '"started": 1'))
+    with pytest.raises(StackError, match="no hub is running"):
+        running.of(data.root)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["--scale", "hub=2"], "there is no service 'hub'"),
+        (["--port", "x"], "'x' is not a port number from 0 to 65535"),
+    ],
+)
+def test_a_wrong_argument_is_named(arguments: list[str], why: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["up", *arguments])
+    assert why in capsys.readouterr().err
+
+
+def test_a_missing_configuration_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["up", "--port", "0", "--data", str(tmp_path / "data"), "-f", str(tmp_path / "none.py")]
+    assert cli.main(arguments) == 1
+    assert f"hubbub: there is no configuration file {tmp_path / 'none.py'}" in capsys.readouterr().err
+
+
+def test_changes_are_lines_where_there_is_no_terminal() -> None:
+    output = io.StringIO()
+    with screen.on(output) as shown:
+        shown.show(Status(name="nats", state="up", where="127.0.0.1:4222", pid=7))
+        shown.show(Status(name="api-1", state="down", where="", note="exited with 1"))
+    assert output.getvalue().splitlines() == [
+        "nats: up (process 7) at 127.0.0.1:4222",
+        "api-1: down (exited with 1)",
+    ]
+
+
+def test_the_table_has_a_row_for_each_child_and_shows_brackets_as_they_are() -> None:
+    shown = [
+        Status(name="nats", state="up", where="a", pid=7),
+        Status(name="api-1", state="down", where="b", note="[red]"),
+    ]
+    console = Console(file=io.StringIO(), width=100)
+    with console.capture() as capture:
+        console.print(screen.table(shown))
+    lines = [line.split() for line in capture.get().splitlines()[1:]]
+    assert lines == [["nats", "up", "7", "a"], ["api-1", "down", "b", "[red]"]]

@@ -1,0 +1,22 @@
+"""A hub's auth, served over HTTP on a database of its own, and a browser in front of it."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+
+from hubbub.testing.postgres import Database
+from hubbub_auth.testing import Browser, House
+
+
+@pytest.fixture
+async def house(database: Database) -> AsyncIterator[House]:
+    """Makes what a test asks for, and ends it."""
+    async with AsyncExitStack() as stack:
+        yield House(stack, database)
+
+
+@pytest.fixture
+async def browser(house: House) -> Browser:
+    """A browser in front of a hub with the dummy authenticator."""
+    return await house.browser()

@@ -1,0 +1,1 @@
+"""The poller: the heartbeat of the house."""

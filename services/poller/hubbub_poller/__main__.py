@@ -1,0 +1,32 @@
+"""The poller as a process."""
+
+import asyncio
+
+import structlog
+
+from hubbub.bus import connect
+from hubbub.service import run, until
+from hubbub.settings import Settings
+from hubbub_poller.activity import Collector
+from hubbub_poller.poller import Poller
+
+log = structlog.get_logger()
+
+
+def main() -> None:
+    settings = Settings.from_environ(needs=("nats_url",))
+
+    async def serve(stop: asyncio.Event) -> None:
+        async with connect(settings.nats_url, settings.instance) as bus:
+            poller = Poller(bus, settings.instance, settings.lease_seconds)
+            collector = Collector(bus, poller)
+            await poller.listen()
+            await collector.listen()
+            log.info("poller.ready")
+            await until(stop, poller.run(), poller.tick(), poller.follow_reconnects(), poller.beat(), collector.run())
+
+    run("poller", settings, serve, "INFO")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""An api for tests: it wants what it is told to want, and remembers what it hears."""
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+
+from hubbub.bus import STREAMS, Bus
+from hubbub.rpc import Done, Head, Routed, RouteReport, Routes, Wanted, WantRoutes
+
+HUB = Wanted(server="hub", attempt=0, spec="/", target="http://127.0.0.1:8081", data={"hub": True})
+
+
+def server(id: str, attempt: int = 1, *, port: int = 4000) -> Wanted:
+    target = f"http://127.0.0.1:{port}"
+    return Wanted(server=id, attempt=attempt, spec=f"/user/{id}/", target=target, data={"user": id, "server_name": ""})
+
+
+class FakeHouse:
+    """Answers in pages of two. `wanted`: by server; `failing`: how many questions are to fail from now on."""
+
+    def __init__(self, bus: Bus) -> None:
+        self.bus = bus
+        self.wanted: dict[str, Wanted] = {"hub": HUB}
+        self.asked: list[tuple[str, ...] | None] = []
+        self.told: list[RouteReport] = []
+        self.joined = 0
+        self.head = 0
+        self.failing = 0
+        self._news = asyncio.Condition()
+
+    async def answer(self) -> None:
+        await self.bus.ensure_streams(STREAMS)
+        await self.bus.answer("hub.rpc.routes.proxy.*", self._routes, queue="api")
+        await self.bus.answer("hub.rpc.routed.proxy.*", self._routed, queue="api")
+        await self.bus.client.flush()
+
+    async def _routes(self, _: str, payload: bytes) -> Routes:
+        question = msgspec.json.decode(payload, type=WantRoutes)
+        if self.failing:
+            self.failing -= 1
+            raise RuntimeError("the database is down")
+        self.asked.append(question.servers)
+        ids = [id for id in sorted(self.wanted) if id > question.after]
+        if question.servers is not None:
+            ids = [id for id in ids if id in question.servers]
+        next = ids[1] if len(ids) > 2 else ""
+        return Routes(wanted=tuple(self.wanted[id] for id in ids[:2]), position=self.head, epoch="e", next=next)
+
+    async def _routed(self, _: str, payload: bytes) -> Done:
+        told = msgspec.json.decode(payload, type=Routed)
+        async with self._news:
+            self.told += told.routes
+            self.joined += told.joined
+            self._news.notify_all()
+        return Done()
+
+    async def until(self, is_true: Callable[[], bool]) -> None:
+        """Wait for reports that make it so."""
+        async with asyncio.timeout(10), self._news:
+            await self._news.wait_for(is_true)
+
+    async def happens(self, type: str, id: str, *, unheard: bool = False, kind: str = "server") -> None:
+        """An event is committed, and sent."""
+        self.head += 1
+        if not unheard:
+            headers = {"Nats-Msg-Id": f"e:{self.head}", "type": type, "traceparent": f"00-{'a' * 32}-{'b' * 16}-01"}
+            await self.bus.js.publish(f"hub.event.{kind}.{id}", b"{}", headers=headers)
+
+    async def beat(self) -> None:
+        await self.bus.signal("hub.heartbeat.log", Head(epoch="e", position=self.head))
+
+    def told_of(self, id: str) -> list[str | None]:
+        return [report.target for report in self.told if report.server == id]

@@ -1,0 +1,1 @@
+"""Starts, watches and stops single-user servers: all that happens on a host."""

@@ -1,0 +1,55 @@
+"""python -m hubbub_spawner_worker"""
+
+import asyncio
+from functools import partial
+
+import nats
+import structlog
+from hubbub import bus, service
+from hubbub.config import Options
+from hubbub.settings import Settings, give_up
+from hubbub.vault import KeyError_, sealer
+
+from hubbub_spawner_worker.spawners.loading import NoSpawner, load_class
+from hubbub_spawner_worker.worker import Worker
+from hubbub_spawner_worker.workshop import furnish
+
+log = structlog.get_logger()
+NAME = "spawner-worker"
+
+
+def main() -> None:
+    settings = Settings.from_environ(needs=("nats_url", "bus_key"))
+    options = service.load_options(settings)
+    _check(settings, options)
+    service.run(NAME, settings, partial(work, settings, options), options.hub.log_level)
+
+
+async def work(settings: Settings, options: Options, stop: asyncio.Event) -> None:
+    async with bus.connect(settings.nats_url, settings.instance) as connection:
+        workshop = furnish(settings, options, partial(_publish, connection))
+        worker = Worker(connection, workshop, pool=settings.pool, lease=settings.lease_seconds)
+        ready = partial(log.info, f"{NAME}.ready", worker=workshop.worker, pool=settings.pool, host=workshop.host)
+        await service.until(stop, worker.run(ready))
+
+
+async def _publish(connection: bus.Bus, subject: str, data: bytes) -> None:
+    """To whoever listens; a stream keeps it, but nothing waits for its acknowledgement."""
+    try:
+        await connection.client.publish(subject, data)
+    except (nats.errors.Error, OSError) as error:
+        log.debug("bus.publish_lost", subject=subject, error=str(error))
+
+
+def _check(settings: Settings, options: Options) -> None:
+    try:
+        load_class(options.hub.spawner_class)
+        sealer(settings.bus_key)
+    except NoSpawner as error:
+        give_up(str(error))
+    except KeyError_ as error:
+        give_up(f"HUBBUB_BUS_KEY is not usable: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""What a spawner says while it starts a server, published as people will see it."""
+
+import json
+
+import structlog
+from hubbub import bus
+from hubbub.rpc import Spec
+
+from hubbub_spawner_worker.spawners import Spawner
+from hubbub_spawner_worker.workshop import Publish
+
+log = structlog.get_logger()
+
+
+async def publish_progress(spawner: Spawner, spec: Spec, publish: Publish) -> None:
+    """Frame by frame, until the spawner has no more or the start is over. Nothing waits for it."""
+    subject = f"hub.progress.{bus.token(spec.server)}.{spec.attempt}"
+    try:
+        async for frame in spawner.progress():
+            if not isinstance(frame, dict):
+                raise TypeError(f"progress() yielded {frame!r}, which is no dictionary")
+            await publish(subject, json.dumps(frame, default=str).encode())
+    except Exception as error:
+        log.warning("server.progress_failed", server=spec.server, attempt=spec.attempt, error=str(error))

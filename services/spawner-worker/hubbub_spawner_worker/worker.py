@@ -1,0 +1,258 @@
+"""The worker: what it holds, what it hears, and what it does every few seconds whatever it heard."""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import msgspec
+import structlog
+from hubbub.bus import Bus, BusUnavailable, Remote
+from hubbub.domain.server_messages import Failure, ReportOrphanRemoved
+from hubbub.domain.server_states import Held as HeldState
+from hubbub.domain.server_states import Running, Server, Spawning, Started, Stopping
+from hubbub.rpc import Done, Heartbeat, Held, Holdings, LogTail, Person, Report, Spec, Word
+
+from hubbub_spawner_worker.adoption import Adoption
+from hubbub_spawner_worker.claims import Claims
+from hubbub_spawner_worker.holding import Holding, Lost
+from hubbub_spawner_worker.logs import NoLog
+from hubbub_spawner_worker.reports import Reporter
+from hubbub_spawner_worker.workload import LOST, Workload, owed
+from hubbub_spawner_worker.workshop import Workshop
+
+log = structlog.get_logger()
+
+ROUND = 2.0
+"""Seconds between looks at what we hold, at most."""
+CHECK = 20.0
+"""Seconds after which even a server that nothing is owed to is asked about: we may have lost it unheard."""
+_SWEEP = 30.0
+_ORPHAN_PATIENCE = 10.0
+
+
+class Worker:
+    def __init__(self, bus: Bus, workshop: Workshop, *, pool: str, lease: float) -> None:
+        """*lease*: seconds."""
+        self._bus = bus
+        self._workshop = workshop
+        self._pool = pool
+        self._lease = lease
+        self._round = min(ROUND, lease / 4)
+        self._held: dict[str, Holding] = {}
+        self._removing: set[tuple[str, int]] = set()
+        self._tasks: asyncio.TaskGroup | None = None
+        name = workshop.worker
+        self.reporter = Reporter(bus, f"hub.rpc.report.{pool}.{name}")
+        self.claims = Claims(bus, pool=pool, worker=name, host=workshop.host, taker=self)
+        self.claims.on_reconnect = self.check_all
+        self._adoption = Adoption(bus, workshop, pool, self, self.reporter.send)
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Take back what is here, then work; *ready* is called in between."""
+        try:
+            async with asyncio.TaskGroup() as self._tasks:
+                self._spawn(self.reporter.run())
+                self._spawn(self._beat())
+                await self._bus.answer(f"hub.holder.{self._workshop.worker}", self._hear)
+                await self._adoption.hello()
+                ready()
+                self._spawn(self.claims.listen())
+                self._spawn(self.claims.run())
+                self._spawn(self._rounds())
+        finally:
+            for holding in list(self._held.values()):
+                await holding.workload.release()
+
+    # What claims and adoption need --------------------------------------------------------
+
+    def free(self) -> int:
+        """How many more starts there is room for; servers that run take none."""
+        starting = sum(isinstance(holding.state, Spawning | Started) for holding in self._held.values())
+        return self._workshop.options.ours.worker_capacity - starting
+
+    def take(self, spec: Spec, token: str) -> None:
+        held = self._held.get(spec.server)
+        if held is not None and held.attempt == spec.attempt:
+            held.tell()
+            return
+        self.hold(self._workload(spec, token), _spawning(spec, self._workshop))
+
+    def holds(self, server: str, attempt: int) -> bool:
+        held = self._held.get(server)
+        return (held is not None and held.attempt == attempt) or (server, attempt) in self._removing
+
+    def hold(self, workload: Workload, state: Server) -> None:
+        earlier = self._held.get(workload.spec.server)
+        holding = Holding(workload, state, self.reporter.send, self.claims.room)
+        self._held[workload.spec.server] = holding
+        self._spawn(self._keep(holding, earlier))
+
+    def remove(self, workload: Workload) -> None:
+        """What is left of an attempt that does not count any more."""
+        self._removing.add((workload.spec.server, workload.spec.attempt))
+        self._spawn(self._remove(workload))
+
+    # One server --------------------------------------------------------------------------
+
+    async def _keep(self, holding: Holding, earlier: Holding | None) -> None:
+        if earlier is not None:
+            # An attempt begins when nothing of the one before is left.
+            earlier.tell()
+            await earlier.over.wait()
+        spec = holding.workload.spec
+        try:
+            await self._run(holding)
+        except Lost as error:
+            log.info("server.lost", server=spec.server, attempt=spec.attempt, reason=str(error))
+            await self._remove(holding.workload)
+        finally:
+            if self._held.get(spec.server) is holding:
+                del self._held[spec.server]
+            holding.over.set()
+            self.claims.room()
+
+    async def _run(self, holding: Holding) -> None:
+        while True:
+            try:
+                return await holding.run()
+            except Lost:
+                raise
+            except Exception:  # a mistake of ours must not end all the others
+                log.exception("worker.failed", server=holding.workload.spec.server)
+                await asyncio.sleep(1)
+
+    async def _remove(self, workload: Workload) -> None:
+        spec = workload.spec
+        try:
+            if await workload.remove():
+                log.info("server.orphan_removed", server=spec.server, attempt=spec.attempt)
+                removed = ReportOrphanRemoved(attempt=spec.attempt, host=self._workshop.host)
+                async with asyncio.timeout(_ORPHAN_PATIENCE):
+                    await self.reporter.send(Report(server=spec.server, report=removed, traceparent=spec.traceparent))
+        except TimeoutError:
+            log.info("server.orphan_not_told", server=spec.server, attempt=spec.attempt)
+        finally:
+            self._removing.discard((spec.server, spec.attempt))
+
+    def _workload(self, spec: Spec, token: str) -> Workload:
+        try:
+            spawner = self._workshop.spawner(spec)
+            spawner.clear_state()
+            spawner.api_token = token
+        except Exception as error:  # the class is the operator's, and so is what it does with its state
+            log.exception("spawner.failed", server=spec.server, attempt=spec.attempt)
+            flaw = Failure(reason="error", message=f"The spawner cannot be made: {type(error).__name__}: {error}")
+            return Workload(self._workshop, spec, None, flaw=flaw)
+        return Workload(self._workshop, spec, spawner)
+
+    # What is heard -------------------------------------------------------------------------
+
+    async def _hear(self, _: str, data: bytes) -> msgspec.Struct:
+        word = msgspec.json.decode(data, type=Word)
+        if word.verb == "log":
+            try:
+                return LogTail(text=self._workshop.logs.tail(word.server, word.lines))
+            except NoLog as error:
+                return LogTail(error=str(error))
+        if word.verb != "changed":
+            raise ValueError(f"there is no verb {word.verb!r}")
+        if held := self._held.get(word.server):
+            held.tell()
+        return Done()
+
+    def check_all(self) -> None:
+        """We may have been unheard for long enough to lose what we hold."""
+        for holding in self._held.values():
+            holding.tell()
+
+    # Every few seconds ---------------------------------------------------------------------
+
+    async def _rounds(self) -> None:
+        swept = last = time.monotonic()
+        while True:
+            await asyncio.sleep(self._round)
+            now = time.monotonic()
+            if now - last > self._round + self._lease / 2:
+                self.check_all()  # we were not running ourselves
+            last = now
+            try:
+                await self._look()
+                await self._adoption.colleagues()
+                self._workshop.logs.rotate(list(self._held))
+                if now - swept > _SWEEP:
+                    swept = now
+                    self._workshop.ports.sweep(self._workshop.spool.ports)
+            except (BusUnavailable, Remote, msgspec.MsgspecError, OSError) as error:
+                log.warning("worker.round_failed", error=str(error))
+
+    async def _look(self) -> None:
+        """Compare what the log says that we owe with what we think."""
+        claims = self.claims.made
+        now = time.monotonic()
+        for holding in self._held.values():
+            if now - holding.checked > CHECK and not holding.told.is_set():
+                holding.tell()
+        subject = f"hub.rpc.holdings.{self._pool}.{self._workshop.worker}"
+        held = await self._bus.ask(subject, Holdings(), Held)
+        for server, state in held.servers.items():
+            if ours := self._held.get(server):
+                if owed(ours.state) != owed(state):
+                    ours.tell()
+            elif (
+                not self.claims.open
+                and claims == self.claims.made
+                and isinstance(state, Spawning | Started | Running | Stopping)
+            ):
+                self._hold_nothing(server, state)
+
+    def _hold_nothing(self, server: str, state: Spawning | Started | Running | Stopping) -> None:
+        """The log says that it is ours; unless it is on the spool, there is nothing of it."""
+        if self._workshop.spool.read(server, state.attempt) is None and not self.holds(server, state.attempt):
+            log.warning("server.unknown", server=server, attempt=state.attempt)
+            self.hold(Workload(self._workshop, _nobodys(server, state), None, flaw=LOST), state)
+
+    async def _beat(self) -> None:
+        name = self._workshop.worker
+        while True:
+            beat = Heartbeat(
+                service="spawner-worker", name=name, host=self._workshop.host, pool=self._pool, holds=len(self._held)
+            )
+            await self._bus.signal(f"hub.heartbeat.spawner-worker.{name}", beat)
+            await asyncio.sleep(self._lease / 4)
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        assert self._tasks is not None
+        self._tasks.create_task(coroutine)
+
+
+def _spawning(spec: Spec, workshop: Workshop) -> Spawning:
+    """What a claimed attempt is, as far as its holder needs to know: `since` is nothing to it."""
+    return Spawning(
+        user=spec.person.id,
+        name=spec.name,
+        display_name=spec.display_name,
+        attempt=spec.attempt,
+        pool=workshop.options.ours.pool,
+        prefix=spec.prefix,
+        since=spec.deadline,
+        deadline=spec.deadline,
+        holder=workshop.worker,
+        host=workshop.host,
+    )
+
+
+def _nobodys(server: str, state: HeldState) -> Spec:
+    return Spec(
+        server=server,
+        attempt=state.attempt,
+        person=Person(id=state.user, number=0, name="", admin=False),
+        name=state.name,
+        prefix=state.prefix,
+        hash="",
+        sealed="",
+        deadline=state.deadline,
+        client_id="",
+        token_scopes=(),
+        access_scopes=(),
+    )

@@ -1,0 +1,69 @@
+"""The five checks that every fault test ends with (the design, part 7)."""
+
+import asyncio
+import json
+from typing import Any
+
+import aiohttp
+import asyncpg
+from stack import Hub, eventually
+
+
+async def five_checks(hub: Hub, seconds: float = 30) -> None:
+    """No workload without a counted attempt, none doubled, no overdue state, routes equal ready, `verify` clean."""
+    await eventually(lambda: _at_rest(hub), seconds, "no server in a transient state")
+    await eventually(lambda: _counted_once(hub), seconds, "every workload counted, none doubled")
+    await eventually(lambda: _routes_equal_ready(hub), 10, "routes equal ready")
+    assert await _overdue(hub) == []
+    status, output = await hub.command("verify")
+    assert status == 0, output
+
+
+async def _rows(hub: Hub, query: str) -> list[Any]:
+    connection = await asyncpg.connect(hub.running()["owner_dsn"])
+    try:
+        return list(await connection.fetch(query))
+    finally:
+        await connection.close()
+
+
+async def _at_rest(hub: Hub) -> bool:
+    return not await _rows(hub, "select id from servers where kind not in ('Stopped', 'Running')")
+
+
+async def _counted_once(hub: Hub) -> bool:
+    """As many workloads as running servers, and each at the address that the log knows."""
+    counted = sorted(row["prefix"] for row in await _rows(hub, "select prefix from servers where kind = 'Running'"))
+    found = sorted(process.environ()["JUPYTERHUB_SERVICE_PREFIX"] for process in hub.workloads())
+    return counted == found
+
+
+async def _overdue(hub: Hub) -> list[Any]:
+    return await _rows(hub, "select id from servers where deadline < now() and kind <> 'Running'")
+
+
+async def _routes_equal_ready(hub: Hub) -> bool:
+    """What the proxy itself says, against what the API calls ready."""
+    wanted = {
+        row["prefix"].rstrip("/"): row["url"]
+        for row in await _rows(hub, "select prefix, url from servers where kind = 'Running'")
+    }
+    secrets = json.loads((hub.data / "secrets.json").read_text())
+    ports = json.loads((hub.data / "ports.json").read_text())
+    headers = {"Authorization": f"token {secrets['proxy_token']}"}
+    try:
+        async with hub.session.get(f"http://127.0.0.1:{ports['proxy']}/api/routes", headers=headers) as response:
+            routes = await response.json()
+    except (aiohttp.ClientError, TimeoutError):
+        return False
+    actual = {spec.rstrip("/"): route["target"] for spec, route in routes.items() if "/user/" in spec}
+    _, models = await hub.api("GET", "/users?state=ready")
+    ready = {server["url"].rstrip("/") for user in models for server in user["servers"].values() if server["ready"]}
+    return actual == wanted and set(actual) == ready
+
+
+async def all_ready(hub: Hub, names: list[str], seconds: float) -> None:
+    async def each() -> bool:
+        return all(await asyncio.gather(*(hub.is_ready(name) for name in names)))
+
+    await eventually(each, seconds, f"{len(names)} servers ready")
