@@ -1,8 +1,9 @@
 """Places where a test can cut a process in two. Outside tests a call costs one comparison.
 
-HUBBUB_FAULT is `point:n:marker`: the process that comes to *point* for the nth time, of all processes,
+HUBBUB_FAULT is `point:n:marker`: the process that comes to *point* for the nth time, each process counting for itself,
 kills itself there (SIGKILL), if the file *marker* does not exist yet; the file is made first, so that the
-process that takes its place passes.
+process that takes its place passes. Nothing is counted while the folder of *marker* does not exist: making it
+arms the plan.
 """
 
 import os
@@ -22,7 +23,7 @@ def point(name: str) -> None:
 def _maybe_die(name: str) -> None:
     global _seen
     wanted, number, marker = _PLAN.split(":", 2)
-    if wanted != name:
+    if wanted != name or not Path(marker).parent.is_dir():
         return
     _seen += 1
     if _seen < int(number):

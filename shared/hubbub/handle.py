@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import asyncpg
 import structlog
 
-from hubbub import telemetry
+from hubbub import faults, telemetry
 from hubbub.domain.message import AlreadyExists, Command, Event, Rejected, State
 from hubbub.eventlog import Context
 from hubbub.transaction import Transaction
@@ -162,6 +162,8 @@ class Committer:
                     log.exception("log.decision_failed")
                     work.refuse(error)
             await tx.end()
+            faults.point("log.before_commit")
+        faults.point("log.after_commit")
         tx.settle()
         for work, answer in answers:
             if not work.done.done():

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from os import SEEK_END
 from typing import BinaryIO, Literal
 
+from hubbub.settings import SHUT_DOWN
+
 from hubbub_local import record
-from hubbub_local.errors import StackError
+from hubbub_local.errors import ShutDown, StackError
 from hubbub_local.folder import Folder
 from hubbub_local.program import LogPart, Program, open_log, rotate
 
@@ -90,6 +92,8 @@ class Child:
             if status == CONFIGURATION_ERROR:
                 self._say("down", note=words)
                 raise StackError(f"{self.program.name} cannot run with this configuration: {words}")
+            if status == SHUT_DOWN:
+                raise ShutDown
             self.deaths += 1
             self.died.set()
             pause = FIRST_PAUSE if time.monotonic() - began > STEADY else pause

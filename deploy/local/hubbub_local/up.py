@@ -7,7 +7,7 @@ import nats
 from hubbub import admin, schema
 
 from hubbub_local import folder, plan, ports, process, record, services
-from hubbub_local.errors import StackError
+from hubbub_local.errors import ShutDown, StackError
 from hubbub_local.options import SERVICES, Options
 from hubbub_local.plan import Plan
 from hubbub_local.screen import Screen
@@ -29,6 +29,8 @@ async def up(options: Options, screen: Screen) -> None:
             try:
                 await first(_serve(made, house, screen), house.trouble(), stop.asked.wait())
                 await _stop_servers(made, house, screen, stop)
+            except ShutDown:  # the api has stopped the servers, if they were to be stopped
+                screen.say("shut down, as was asked of the api")
             finally:
                 data.stack.unlink(missing_ok=True)
                 await _stop_services(made, house)

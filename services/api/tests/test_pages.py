@@ -157,6 +157,8 @@ async def test_strangers_are_led_to_the_hub_and_to_its_login(house, path, goes_t
 async def test_the_front_door_leads_to_starting_ones_server_and_then_to_it(house):
     await house.person("ada")
     assert going(await house.ask("/hub/?a=1", "ada")) == (302, "/hub/spawn?a=1")
+    answer = await house.ask("/hub/user-redirect/lab/tree/a%20b.ipynb?x=1", "ada")
+    assert going(answer) == (302, "/hub/spawn/ada?next=%2Fuser%2Fada%2Flab%2Ftree%2Fa%2520b.ipynb%3Fx%3D1")
     await house.route(await house.server("ada", "", start(), CLAIM, STARTED, RESPONDED))
     assert going(await house.ask("/hub/", "ada")) == (302, "/user/ada/")
     assert going(await house.ask("/hub/?next=/hub/token", "ada")) == (302, "/hub/token")
@@ -286,12 +288,6 @@ async def test_programs_are_told_in_json_that_the_server_is_not_there(house):
     forged = {"X-XSRFToken": house.xsrf("ada")}
     assert (await house.ask("/hub/user/ada/lab/api/x", "ada", "DELETE", headers=forged)).status == 424
     assert (await house.ask("/hub/user/ada/lab/api/x", "ada", "PUT")).status == 405
-
-
-async def test_user_redirect_leads_to_the_same_place_on_everybodys_own_server(house):
-    await house.person("ada")
-    answer = await house.ask("/hub/user-redirect/lab/tree/a%20b.ipynb?x=1", "ada")
-    assert going(answer) == (302, "/hub/spawn/ada?next=%2Fuser%2Fada%2Flab%2Ftree%2Fa%2520b.ipynb%3Fx%3D1")
 
 
 async def test_what_is_not_there_is_said_on_a_page(house):

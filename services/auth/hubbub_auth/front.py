@@ -11,7 +11,7 @@ from aiohttp import web
 from hubbub import telemetry
 from hubbub.handle import LogUnavailable
 from hubbub.web.pages import render
-from hubbub.web.request import GATE, ApiError, standard_headers
+from hubbub.web.request import GATE, IDENTITY, ApiError, standard_headers
 
 log = structlog.get_logger()
 
@@ -43,7 +43,13 @@ class Refused(Exception):
 def refusal(request: web.Request, status: int, message: str = "") -> web.Response:
     """The page of `Refused`."""
     phrase = PHRASES.get(status, "Something went wrong")
-    return render(request, "error.html", status=status, status_code=status, status_message=phrase, message=message)
+    identity = request.get(IDENTITY)
+    names = {"status_code": status, "status_message": phrase, "message": message}
+    response = render(request, "error.html", identity, status=status, **names)
+    if identity is None:
+        # Perhaps nobody looked who asks: a token for nobody must not replace somebody's.
+        response.cookies.clear()
+    return response
 
 
 @web.middleware

@@ -56,7 +56,11 @@ async def submit(request: web.Request) -> web.Response:
 def _is_sensible(fields: dict[str, str]) -> bool:
     """Nothing that nobody means goes to an authenticator, or counts as a guess."""
     name = fields["username"]
-    return 0 < len(name) <= LONGEST_USERNAME and name.isprintable() and all(len(v) <= LONGEST_FIELD for v in fields.values())
+    return (
+        0 < len(name) <= LONGEST_USERNAME
+        and name.isprintable()
+        and all(len(v) <= LONGEST_FIELD for v in fields.values())
+    )
 
 
 async def _attempt(

@@ -195,7 +195,9 @@ class House:
             await tx.act(SERVERS, server, StartServer(at=tx.now, pool="default", prefix=path, deadline=soon))
             claim = ClaimAttempt(attempt=1, worker="w", host="h", token=token, deadline=soon)
             await tx.act(SERVERS, server, claim)
-            issue = IssueToken(user=user, hash=token_hash(secret), client=client, server=server, note=f"Server at {path}")
+            issue = IssueToken(
+                user=user, hash=token_hash(secret), client=client, server=server, note=f"Server at {path}"
+            )
             await tx.act(TOKENS, token, issue)
 
         await self.committer(self._database.api_dsn).submit(body, Context.of(f"user:{user}"))

@@ -28,7 +28,11 @@ async def test_a_login_makes_the_user_a_session_and_cookies(house: House, browse
 
 
 async def test_every_answer_carries_the_headers_of_the_house(browser: Browser):
-    for answer in (await browser.get("/hub/login"), await browser.get("/hub/nothing"), await browser.get("/hub/logout")):
+    for answer in (
+        await browser.get("/hub/login"),
+        await browser.get("/hub/nothing"),
+        await browser.get("/hub/logout"),
+    ):
         assert answer.headers["X-JupyterHub-Version"] == "6.1.1"
         assert answer.headers["Content-Security-Policy"].startswith("frame-ancestors 'none'; report-uri /hub/security")
 
@@ -52,7 +56,9 @@ async def test_a_wrong_password_is_the_form_again(house: House, browser: Browser
     assert answer.status == 403
     assert WRONG in answer.text
     assert 'value="ada"' in answer.text
-    assert (await browser.post("/hub/login", {"username": "ada", "password": PASSWORD, "_xsrf": answer.xsrf})).status == 302
+    assert (
+        await browser.post("/hub/login", {"username": "ada", "password": PASSWORD, "_xsrf": answer.xsrf})
+    ).status == 302
 
 
 @pytest.mark.parametrize("token", ["", "nonsense", "é", "A" * 3000])
@@ -95,7 +101,10 @@ async def test_a_name_that_cannot_be_one_does_not_log_in(house: House, browser: 
 async def test_what_is_no_form_is_refused_without_a_fault(browser: Browser):
     await browser.get("/hub/login")
     assert (await browser.post("/hub/login", b"\xff=\xfe")).status in (400, 403)
-    assert (await browser.post("/hub/login", b"x", headers={"Content-Type": "multipart/form-data"})).status in (400, 403)
+    assert (await browser.post("/hub/login", b"x", headers={"Content-Type": "multipart/form-data"})).status in (
+        400,
+        403,
+    )
     wrong = {"Content-Type": "application/x-www-form-urlencoded; charset=none"}
     assert (await browser.post("/hub/login", b"a=b", headers=wrong)).status in (400, 403)
     assert (await browser.post("/hub/login", {"username": "x" * 100_000})).status == 413
@@ -215,7 +224,10 @@ async def test_no_secret_gets_into_the_log_of_events(house: House, browser: Brow
 
 
 async def test_a_hub_below_a_base_url(house: House):
-    config = {**CONFIG, "JupyterHub": {**CONFIG["JupyterHub"], "bind_url": "http://:8000/b/", "redirect_to_server": False}}
+    config = {
+        **CONFIG,
+        "JupyterHub": {**CONFIG["JupyterHub"], "bind_url": "http://:8000/b/", "redirect_to_server": False},
+    }
     browser = await house.browser(config=config)
     answer = await browser.log_in("ada", path="/b/hub/login?x=1")
     assert answer.location == "/b/hub/home?x=1"

@@ -7,27 +7,29 @@ from hubbub.rpc import Liveness
 
 
 class Changes:
-    """Of one service's processes; says each change once."""
+    """Of one service's processes; the leading poller says each change once, and what it finds when it begins."""
 
     def __init__(self, bus: Bus, service: str) -> None:
         self._bus = bus
         self._service = service
-        self._alive: dict[str, bool] = {}
+        self._said: dict[str, bool] = {}
 
-    async def came(self, name: str, *, tell: bool) -> None:
-        await self._change(name, alive=True, tell=tell)
+    async def came(self, name: str) -> None:
+        await self._say(name, alive=True)
 
     async def went(self, names: Iterable[str]) -> None:
         for name in names:
-            await self._change(name, alive=False, tell=True)
+            await self._say(name, alive=False)
 
     def forget(self, names: Iterable[str]) -> None:
         for name in names:
-            self._alive.pop(name, None)
+            self._said.pop(name, None)
 
-    async def _change(self, name: str, *, alive: bool, tell: bool) -> None:
-        if self._alive.get(name) is alive:
-            return
-        self._alive[name] = alive
-        if tell:
+    def begin(self) -> None:
+        """Somebody else has had the word until now."""
+        self._said = {}
+
+    async def _say(self, name: str, *, alive: bool) -> None:
+        if self._said.get(name) is not alive:
+            self._said[name] = alive
             await self._bus.signal(f"hub.liveness.{self._service}.{token(name)}", Liveness(alive=alive))

@@ -95,7 +95,8 @@ class Poller:
         # The subject is what the bus vouches for.
         if token(heartbeat.name) == name:
             self.watches[service].hear(heartbeat.name, self._clock())
-            await self._changes[service].came(heartbeat.name, tell=self.leads)
+            if self.leads:
+                await self._changes[service].came(heartbeat.name)
 
     async def _turn(self) -> None:
         if not self._bus.connected:
@@ -114,6 +115,9 @@ class Poller:
         self._renew_at = asked + (self._lease / 3 if answer else 0)
         if self._clock() - asked > self._lease / 2:
             self._was_deaf()
+        if self.leads and not led:
+            for changes in self._changes.values():
+                changes.begin()
         if self.leads != led:
             log.info("poller.leads" if self.leads else "poller.follows")
 

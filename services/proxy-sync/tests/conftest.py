@@ -44,7 +44,7 @@ def chp_program(tmp_path: Path) -> Iterator[Callable[..., Program]]:
         )
 
     yield make
-    if (left := Record.read(record)) and os.path.exists(f"/proc/{left.pid}"):
+    if (left := Record.read(record)) and Path(f"/proc/{left.pid}").exists():
         os.kill(left.pid, signal.SIGKILL)
 
 

@@ -69,10 +69,10 @@ async def _said(process: Process, event: str) -> dict[str, Any]:
 
 async def _routes(environment: dict[str, str]) -> dict[str, Any]:
     headers = {"Authorization": f"token {TOKEN}"}
-    async with aiohttp.ClientSession(headers=headers) as client:
-        async with client.get(f"{environment['HUBBUB_PROXY_API_URL']}/api/routes") as response:
-            routes: dict[str, Any] = await response.json()
-            return routes
+    url = f"{environment['HUBBUB_PROXY_API_URL']}/api/routes"
+    async with aiohttp.ClientSession(headers=headers) as client, client.get(url) as response:
+        routes: dict[str, Any] = await response.json()
+        return routes
 
 
 async def test_the_proxy_outlives_proxy_sync(house: FakeHouse, begin: Begin, environment: dict[str, str]) -> None:

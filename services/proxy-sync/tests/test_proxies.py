@@ -4,12 +4,13 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
 import aiohttp
 import pytest
 from aiohttp import web
+from yarl import URL
 
 from hubbub_proxy_sync.proxies import chp
 from hubbub_proxy_sync.proxies.base import Proxy, ProxyUnavailable
@@ -43,13 +44,15 @@ class House:
         self._program = program
         self._drivers: list[ConfigurableHTTPProxy] = []
 
-    def driver(self, *, start: bool = True, token: str = TOKEN, **arguments: str) -> ConfigurableHTTPProxy:
+    def driver(
+        self, *, start: bool = True, token: str = TOKEN, more: Mapping[str, str] | None = None
+    ) -> ConfigurableHTTPProxy:
         # The interval is long: what a test sees earlier was not found by asking.
         driver = ConfigurableHTTPProxy(
             api_url=self.api_url,
             token=token,
             public_url=self.url,
-            program=self._program(self.port, self.api_port, **arguments) if start else None,
+            program=self._program(self.port, self.api_port, **(more or {})) if start else None,
             check_interval=0.05 if not start else 60,
         )
         self._drivers.append(driver)
@@ -114,7 +117,7 @@ async def test_a_route_that_means_another_one_is_never_sent(proxy: Proxy) -> Non
 
 
 async def test_requests_for_odd_paths_reach_their_server(house: House) -> None:
-    async def answer(request: web.Request) -> web.Response:
+    async def answer(request: web.BaseRequest) -> web.Response:
         return web.Response(text=request.raw_path)
 
     server = web.Server(answer)
@@ -127,14 +130,14 @@ async def test_requests_for_odd_paths_reach_their_server(house: House) -> None:
     async with aiohttp.ClientSession() as client:
         for spec in ODD:
             await driver.add_route(spec, f"http://127.0.0.1:{runner.addresses[0][1]}", {})
-            async with client.get(aiohttp.client.URL(f"{house.url}{spec}x?y", encoded=True)) as response:
+            async with client.get(URL(f"{house.url}{spec}x?y", encoded=True)) as response:
                 assert f"{spec}x?y" == await response.text()
             await driver.delete_route(spec)
     await runner.cleanup()
 
 
 async def test_the_routes_of_others_are_not_listed(house: House) -> None:
-    driver = house.driver(**{"default-target": "http://127.0.0.1:9"})
+    driver = house.driver(more={"default-target": "http://127.0.0.1:9"})
     await driver.start()
     async with aiohttp.ClientSession(headers={"Authorization": f"token {TOKEN}"}) as client:
         await client.post(f"{house.api_url}/api/routes/theirs", json={"target": "http://127.0.0.1:9"})
@@ -155,7 +158,7 @@ async def test_a_running_proxy_is_used_as_it_is(house: House, record: Callable[[
 
 
 async def test_a_proxy_that_was_started_otherwise_is_replaced(house: House, record: Callable[[], Record]) -> None:
-    first, second = house.driver(), house.driver(**{"error-target": "http://127.0.0.1:9/hub/error"})
+    first, second = house.driver(), house.driver(more={"error-target": "http://127.0.0.1:9/hub/error"})
     await first.start()
     pid = record().pid
     await second.start()
@@ -201,7 +204,7 @@ async def test_a_proxy_that_does_not_take_our_token_is_not_there(house: House) -
 
 
 async def test_a_proxy_whose_port_is_taken_is_tried_until_it_is_free(
-    house: House, monkeypatch: pytest.MonkeyPatch, record: Callable[[], Record]
+    house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(chp, "START_TIMEOUT", 1.0)
     driver = house.driver()

@@ -53,7 +53,7 @@ class PostgresServer:
 
     def make(self) -> Database:
         name = f"test_{next(self._numbers)}"
-        self._run(self._execute(f"create database {name} template {TEMPLATE} strategy file_copy"))
+        self._run(self._execute(f"create database {name} template {TEMPLATE} strategy wal_log"))
         return Database(owner_dsn=_with(self.dsn, database=name))
 
     def make_empty(self) -> Database:

@@ -72,11 +72,13 @@ def may_ask(client: Client, asked: Collection[str], user: str) -> bool:
 def granted(identity: Identity, client: Client, asked: Collection[str]) -> list[str]:
     """The part of *asked* that *identity* has itself, and always what is `required`."""
     found = set(required(client))
+    anyway = scope.expand(found, user=identity.name, server=client.full_name, service=client.service)
     for name in set(asked) - found:
         if name == INHERIT or _is_covered(name, identity.scopes, client, identity.name):
             found.add(name)
         else:
-            found |= scope.intersect(_expanded(name, client, identity.name), identity.scopes)
+            part = scope.intersect(_expanded(name, client, identity.name), identity.scopes)
+            found |= {each for each in part if not scope.covers(anyway, each)}
     return sorted(found)
 
 

@@ -13,7 +13,7 @@ from hubbub_proxy_sync.proxies.chp import ConfigurableHTTPProxy
 from hubbub_proxy_sync.proxies.process import Program
 
 _CHP = frozenset({"", "default", "configurable-http-proxy", "jupyterhub.proxy.ConfigurableHTTPProxy"})
-_EVERYWHERE = frozenset({"", "*", "0.0.0.0", "::"})  # noqa: S104  where the proxy listens is the operator's choice
+_EVERYWHERE = frozenset({"", "*", "0.0.0.0", "::"})
 
 
 def make(options: Options, settings: Settings) -> Proxy:

@@ -178,7 +178,7 @@ class ConfigurableHTTPProxy(Proxy):
                 if last:
                     raise ProxyUnavailable(f"{self._routes_url}: {type(error).__name__}") from None
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                raise ProxyUnavailable(f"{self._routes_url}: {error or type(error).__name__}") from None
+                raise ProxyUnavailable(f"{self._routes_url}: {str(error) or type(error).__name__}") from None
         return None
 
     async def _answer(self, method: str, response: aiohttp.ClientResponse) -> Any:

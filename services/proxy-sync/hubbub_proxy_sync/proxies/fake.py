@@ -8,7 +8,7 @@ from hubbub_proxy_sync.proxies.base import Proxy, ProxyRoute, ProxyUnavailable, 
 
 
 class FakeProxy(Proxy):
-    """`up`: whether it answers. `refuses`: routes that it does not take. `calls`: every change that it was asked for."""
+    """`up`: whether it answers. `refuses`: routes that it does not take. `calls`: what it was asked to change."""
 
     def __init__(self) -> None:
         super().__init__()
