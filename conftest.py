@@ -1,9 +1,13 @@
 """Fixtures for the tests of all packages: the Postgres of the wheel, and a database of its own for each test."""
 
+import os
+import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -14,11 +18,15 @@ from hubbub_local.postgres import Postgres
 #: What makes a throw-away server quick; a power cut in the middle of a test may cost it its data.
 QUICK = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200")
 
+IN_MEMORY = Path("/dev/shm")
+PREFIX = "hubbub-tests-"
+ENOUGH = 2 * 1024**3
+
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
     """A running Postgres with a migrated template, for as long as the tests run."""
-    with take(tmp_path_factory.mktemp("postgres")) as folder:
+    with _quick_folder(tmp_path_factory) as root, take(root) as folder:
         server = Postgres(folder=folder, port=_free_port(), password="password-of-the-owner")
         program = server.prepare()
         settings = [argument for setting in QUICK for argument in ("-c", setting)]
@@ -38,6 +46,23 @@ def database(postgres: PostgresServer) -> Iterator[Database]:
     made = postgres.make()
     yield made
     postgres.drop(made)
+
+
+@contextmanager
+def _quick_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """In memory if there is plenty: a database is made in a tenth of the time there."""
+    if not IN_MEMORY.is_dir() or shutil.disk_usage(IN_MEMORY).free < ENOUGH or not os.access(IN_MEMORY, os.W_OK):
+        yield tmp_path_factory.mktemp("postgres")
+        return
+    for left_over in IN_MEMORY.glob(f"{PREFIX}*"):  # by a run that was killed
+        if not Path("/proc", left_over.name.removeprefix(PREFIX)).exists():
+            shutil.rmtree(left_over, ignore_errors=True)
+    folder = IN_MEMORY / f"{PREFIX}{os.getpid()}"
+    folder.mkdir(mode=0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _free_port() -> int:

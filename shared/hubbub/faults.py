@@ -1,9 +1,9 @@
 """Places where a test can cut a process in two. Outside tests a call costs one comparison.
 
-HUBBUB_FAULT is `point:n:marker`: the process that comes to *point* for the nth time, each process counting for itself,
+HUBBUB_FAULT is `point:n:marker`: the process that comes to *point* for the nth time (each counts for itself)
 kills itself there (SIGKILL), if the file *marker* does not exist yet; the file is made first, so that the
-process that takes its place passes. Nothing is counted while the folder of *marker* does not exist: making it
-arms the plan.
+process that takes its place passes. Nothing is counted before the folder of *marker* exists: making it arms
+the plan.
 """
 
 import os

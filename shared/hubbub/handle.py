@@ -25,6 +25,15 @@ Body = Callable[[Transaction], Awaitable[T]]
 
 LARGEST_BATCH = 256
 
+#: What asyncpg raises while Postgres is not there, not yet or not any more: reads raise it as it is.
+AWAY = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InterfaceError,
+    asyncpg.TooManyConnectionsError,
+)
+
 
 class LogUnavailable(Exception):
     """The event log cannot be reached now; whether the command took effect is not known."""

@@ -142,6 +142,7 @@ class Relay:
                     raise outcome
                 if isinstance(outcome, BadRequestError):
                     raise nats.errors.Error(f"the stream refused: {outcome}")
+            faults.point("relay.published")
 
     async def _ticket(self, record: Recorded, id: str) -> object:
         pool = _POOL.decode(record.data).pool

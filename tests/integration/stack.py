@@ -67,6 +67,7 @@ class Hub:
             self.lines.append(text)
             if "Hubbub is ready at " in text:
                 self.url = text.partition("Hubbub is ready at ")[2].strip()
+            if text.startswith("logs are in"):  # the last line of the welcome
                 self._ready.set()
 
     async def stop(self, number: signal.Signals = signal.SIGINT, seconds: float = 60) -> int:

@@ -12,11 +12,12 @@ _in_template = str(_data).replace("{", "{{").replace("}", "}}")
 # A shared password over plain HTTP is for this machine alone; a configuration of your own opens the hub to others.
 c.JupyterHub.ip = "127.0.0.1"
 c.JupyterHub.allow_named_servers = True
+# After the login comes the home page with its Start button, rather than a server that nobody asked for yet.
+c.JupyterHub.redirect_to_server = False
 c.JupyterHub.authenticator_class = "shared-password"
 c.JupyterHub.spawner_class = "simple"
 
 c.SharedPasswordAuthenticator.user_password = (_data / "login-password").read_text().strip()
-c.SharedPasswordAuthenticator.admins_share_password = True
 c.SharedPasswordAuthenticator.admins_share_password = True
 c.Authenticator.allow_all = True
 c.Authenticator.admin_users = {"admin"}

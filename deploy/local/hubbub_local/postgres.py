@@ -92,8 +92,11 @@ class Postgres:
         postmaster = [each for each in running if str(each.pid) == _line(pid_file, 1)]
         process.end(postmaster, by=signal.SIGINT)
         process.end(running, by=signal.SIGQUIT)
-        # Its pid may by now be another program's, which Postgres would take for itself, still running.
+        # Its pid may by now be another program's, or a zombie that nobody has reaped: Postgres would take either
+        # for itself, still running. It looks in both files.
         pid_file.unlink(missing_ok=True)
+        for lock in self.data.glob(".s.PGSQL.*.lock"):
+            lock.unlink(missing_ok=True)
 
     def _initialise(self, identity: Identity) -> None:
         """Made beside and renamed, so that a half-made cluster is never started."""

@@ -7,10 +7,10 @@ import structlog
 from aiohttp import web
 from hubbub import telemetry
 from hubbub.domain.message import Rejected
-from hubbub.handle import LogUnavailable
+from hubbub.handle import AWAY, LogUnavailable
 from hubbub.web import xsrf
 from hubbub.web.pages import ENVIRONMENT, environment
-from hubbub.web.request import GATE, ApiError, Gate, Handler, check_xsrf, identify, standard_headers
+from hubbub.web.request import GATE, IDENTITY, ApiError, Gate, Handler, check_xsrf, identify, standard_headers
 
 from hubbub_api import hub, pages, progress, tokens, user_servers, users
 from hubbub_api.answers import answer, status_of
@@ -102,10 +102,9 @@ async def _api(request: web.Request, handler: Handler, prefix: str) -> web.Strea
     except Rejected as refusal:
         return _error(status_of(refusal), str(refusal))
     except web.HTTPException as error:
-        if error.status < 400:
-            raise
-        return _error(error.status, None)
-    except LogUnavailable:
+        return error if error.status < 400 else _error(error.status, None)
+    except (LogUnavailable, *AWAY) as error:
+        log.warning("http.unavailable", path=_shape(request), error=str(error) or type(error).__name__)
         return _error(503, "The database cannot be reached; nothing is known to have been changed")
     except Exception:
         log.exception("http.failed", path=_shape(request))
@@ -117,20 +116,28 @@ def _error(status: int, message: str | None, headers: dict[str, str] | None = No
 
 
 async def _page(request: web.Request, handler: Handler) -> web.StreamResponse:
-    identity = None
+    """Pages find out who asks by themselves, since many of them need not know."""
     try:
-        identity = await identify(request, pages=True)
         return await handler(request)
     except xsrf.Forgery as error:
-        return await pages.errors.page(request, identity, 403, str(error))
+        return await _error_page(request, 403, str(error))
     except ApiError as error:
-        return await pages.errors.page(request, identity, error.status, error.message or "")
+        return await _error_page(request, error.status, error.message or "", error.headers)
     except Rejected as refusal:
-        return await pages.errors.page(request, identity, status_of(refusal), str(refusal))
+        return await _error_page(request, status_of(refusal), str(refusal))
     except web.HTTPException as error:
-        if error.status < 400:
-            raise
-        return await pages.errors.page(request, identity, error.status, "")
+        return error if error.status < 400 else await _error_page(request, error.status, "")
+    except (LogUnavailable, *AWAY) as error:
+        log.warning("http.unavailable", path=_shape(request), error=str(error) or type(error).__name__)
+        return await _error_page(request, 503, "")
     except Exception:
         log.exception("http.failed", path=_shape(request))
-        return await pages.errors.page(request, identity, 500, "")
+        return await _error_page(request, 500, "")
+
+
+async def _error_page(
+    request: web.Request, status: int, message: str, headers: dict[str, str] | None = None
+) -> web.Response:
+    page = await pages.errors.page(request, request.get(IDENTITY), status, message)
+    page.headers.update(headers or {})
+    return page

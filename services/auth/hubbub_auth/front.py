@@ -4,12 +4,11 @@ import hmac
 import re
 from collections.abc import Awaitable, Callable
 
-import asyncpg
 import structlog
 from aiohttp import web
 
 from hubbub import telemetry
-from hubbub.handle import LogUnavailable
+from hubbub.handle import AWAY, LogUnavailable
 from hubbub.web.pages import render
 from hubbub.web.request import GATE, IDENTITY, ApiError, standard_headers
 
@@ -18,7 +17,6 @@ log = structlog.get_logger()
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-_AWAY = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.TooManyConnectionsError)
 
 UNAVAILABLE = "The hub cannot reach its database at the moment. Please try again in a moment."
 PHRASES = {
@@ -79,7 +77,7 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         return refusal(request, error.status, error.message or "")
     except web.HTTPException as error:
         return error if error.status < 400 else refusal(request, error.status)
-    except (LogUnavailable, *_AWAY) as error:
+    except (LogUnavailable, *AWAY) as error:
         log.warning("auth.unavailable", path=request.path, error=str(error) or type(error).__name__)
         return _unavailable(request)
     except Exception:  # the outermost edge

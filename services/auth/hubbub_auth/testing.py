@@ -1,6 +1,8 @@
 """For tests: auths of one house over HTTP, browsers in front of them, and running servers to log in to."""
 
 import asyncio
+import base64
+import hashlib
 import re
 import secrets
 from contextlib import AsyncExitStack, suppress
@@ -8,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode, urlsplit
 from uuid import uuid4
 
 import asyncpg
@@ -42,6 +44,20 @@ CONFIG: dict[str, dict[str, Any]] = {
     "DummyAuthenticator": {"password": PASSWORD},
     "Authenticator": {"admin_users": {"root"}},
 }
+
+TOKEN = "/hub/api/oauth2/token"  # noqa: S105 (a path)
+VERIFIER = "v" * 50
+CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
+PKCE = {"code_challenge": CHALLENGE, "code_challenge_method": "S256"}
+
+
+def with_(hub: dict[str, Any] | None = None, **sections: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The usual configuration, and more."""
+    return {**CONFIG, **sections, "JupyterHub": {**CONFIG["JupyterHub"], **(hub or {})}}
+
+
+def query(location: str) -> dict[str, str]:
+    return {name: values[0] for name, values in parse_qs(urlsplit(location).query).items()}
 
 
 @dataclass(frozen=True)
@@ -123,6 +139,12 @@ class RunningServer:
             "redirect_uri": self.redirect_uri,
         }
         return {name: value for name, value in (fields | more).items() if value != "-"}
+
+
+async def code_for(browser: Browser, server: RunningServer, **more: str) -> str:
+    """What the hub sends somebody to their server with."""
+    answer = await browser.get(server.authorize(**more))
+    return query(answer.location)["code"]
 
 
 class House:

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from hubbub.testing.postgres import Database
-from hubbub_auth.testing import Browser, House
+from hubbub_auth.testing import Browser, House, RunningServer
 
 
 @pytest.fixture
@@ -20,3 +20,10 @@ async def house(database: Database) -> AsyncIterator[House]:
 async def browser(house: House) -> Browser:
     """A browser in front of a hub with the dummy authenticator."""
     return await house.browser()
+
+
+@pytest.fixture
+async def server(house: House, browser: Browser) -> RunningServer:
+    """Ada, logged in, with a server that runs."""
+    await browser.log_in("ada")
+    return await house.start("ada")

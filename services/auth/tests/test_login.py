@@ -6,7 +6,7 @@ import json
 import pytest
 
 from hubbub_auth.login import EXPIRED, TOO_MANY, WRONG
-from hubbub_auth.testing import CONFIG, PASSWORD, Browser, House
+from hubbub_auth.testing import PASSWORD, Browser, House, with_
 
 
 async def rows(house, query, *args):
@@ -197,9 +197,8 @@ async def test_a_burst_of_guesses_is_counted_as_it_goes(house: House):
 
 async def test_failures_are_kept_in_bounds(house: House, browser: Browser):
     pool = await house.pool()
-    await pool.execute(
-        "insert into login_attempts select 'n' || g, '203.0.113.7', now() - interval '1 hour' from generate_series(1, 500) g"
-    )
+    many = "select 'n' || g, '203.0.113.7', now() - interval '1 hour' from generate_series(1, 500) g"
+    await pool.execute(f"insert into login_attempts {many}")
     await pool.execute("insert into login_attempts values ('old', '192.0.2.9', now() - interval '2 days')")
     await browser.log_in("ada", "wrong")
     assert await pool.fetchval("select count(*) from login_attempts") <= 101
@@ -207,8 +206,8 @@ async def test_failures_are_kept_in_bounds(house: House, browser: Browser):
 
 async def test_two_first_logins_of_one_name_make_one_user(house: House):
     browsers = [await house.browser(await house.auth()) for _ in range(2)]
-    for round in range(5):
-        answers = await asyncio.gather(*(each.log_in(f"user{round}") for each in browsers))
+    for number in range(5):
+        answers = await asyncio.gather(*(each.log_in(f"user{number}") for each in browsers))
         assert [answer.status for answer in answers] == [302, 302]
         await asyncio.gather(*(each.get("/hub/logout") for each in browsers))
     assert len(await rows(house, "select 1 from users")) == 5
@@ -224,11 +223,7 @@ async def test_no_secret_gets_into_the_log_of_events(house: House, browser: Brow
 
 
 async def test_a_hub_below_a_base_url(house: House):
-    config = {
-        **CONFIG,
-        "JupyterHub": {**CONFIG["JupyterHub"], "bind_url": "http://:8000/b/", "redirect_to_server": False},
-    }
-    browser = await house.browser(config=config)
+    browser = await house.browser(config=with_({"bind_url": "http://:8000/b/", "redirect_to_server": False}))
     answer = await browser.log_in("ada", path="/b/hub/login?x=1")
     assert answer.location == "/b/hub/home?x=1"
     assert any("Path=/b/hub/" in cookie for cookie in answer.headers.getall("Set-Cookie"))

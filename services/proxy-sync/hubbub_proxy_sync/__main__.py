@@ -16,13 +16,12 @@ def main() -> None:
     settings = Settings.from_environ(needs=("nats_url",))
     options = load_options(settings)
     proxy = make(options, settings)
-    extra_routes = _extra_routes(proxy, options)
+    _check_extra_routes(proxy, options)
 
     async def serve(stop: asyncio.Event) -> None:
         try:
             async with connect(settings.nats_url, settings.instance) as bus:
-                name, concurrency = settings.instance, options.proxy.concurrency
-                sync = Sync(bus, proxy, name, concurrency=concurrency, extra_routes=extra_routes)
+                sync = Sync(bus, proxy, settings.instance, concurrency=options.proxy.concurrency)
                 await sync.listen()
                 await until(stop, proxy.start())
                 if stop.is_set():
@@ -32,7 +31,7 @@ def main() -> None:
                     sync.run(),
                     sync.follow_reconnects(),
                     proxy.watch(sync.refill),
-                    activity.beat(bus, proxy, name, settings.lease_seconds),
+                    activity.beat(bus, proxy, settings.instance, settings.lease_seconds),
                     activity.report(bus, sync),
                 )
         finally:
@@ -41,9 +40,11 @@ def main() -> None:
     run("proxy-sync", settings, serve, options.hub.log_level)
 
 
-def _extra_routes(proxy: Proxy, options: Options) -> dict[str, str]:
+def _check_extra_routes(proxy: Proxy, options: Options) -> None:
+    """The api asks for them with all others; one that cannot be is better refused at the start."""
     try:
-        return {proxy.validate_routespec(spec): target for spec, target in options.proxy.extra_routes.items()}
+        for spec in options.proxy.extra_routes:
+            proxy.validate_routespec(spec)
     except ValueError as error:
         give_up(f"c.Proxy.extra_routes: {error}")
 

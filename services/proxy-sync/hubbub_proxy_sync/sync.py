@@ -41,22 +41,13 @@ EVERY, SOON = 30.0, 1.0
 
 
 class Sync:
-    """Events are for speed, the periodic reconcile is for truth. One task changes routes, so none is changed twice.
+    """Events are for speed, the periodic reconcile is for truth. One task changes routes, so none is changed twice."""
 
-    *extra_routes*: the operator's own, by routespec as the proxy's `validate_routespec` returns it.
-    """
-
-    def __init__(
-        self, bus: Bus, proxy: Proxy, name: str, *, concurrency: int = 10, extra_routes: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, bus: Bus, proxy: Proxy, name: str, *, concurrency: int = 10) -> None:
         self._bus = bus
         self._house = House(bus, name)
         self._proxy = proxy
         self._name = name
-        self._extra = {
-            spec: Wanted(server="", attempt=0, spec=spec, target=target, data={"extra": True})
-            for spec, target in (extra_routes or {}).items()
-        }
         self._free = asyncio.Semaphore(concurrency)
         self._cursor = Cursor()
         self._table = Table()
@@ -116,18 +107,20 @@ class Sync:
             return
         if self._cursor.hear(epoch, int(position)):
             self.refill("events were missed")
-        kind, id = [*message.subject.split(".", 3)[2:], "", ""][:2]
-        type = headers.get("type", "")
-        if kind == "server" and type in ROUTED_BY:
-            self._dirty[id] = headers.get("traceparent", "")
+        kind, _, stream = message.subject.removeprefix("hub.event.").partition(".")
+        happened = headers.get("type", "")
+        if kind == "server" and happened in ROUTED_BY:
+            self._dirty[stream] = headers.get("traceparent", "")
             self._wake.set()
-        elif kind == "proxy" and type == "ProxyLost" and token(id) == token(self._name):
+        elif kind == "proxy" and happened == "ProxyLost" and token(stream) == token(self._name):
             self.refill("given up for lost")
 
     async def _on_head(self, message: Msg) -> None:
         with suppress(msgspec.MsgspecError):
             head = msgspec.json.decode(message.data, type=Head)
-            if self._cursor.beat(head.epoch, head.position):
+            if not head.epoch:
+                self.refill("asked for")
+            elif self._cursor.beat(head.epoch, head.position):
                 self.refill("events are overdue")
 
     # Doing ----------------------------------------------------------------------------------
@@ -158,7 +151,7 @@ class Sync:
         self._whole = False
         traces, self._dirty = self._dirty, {}
         self._table.read(await self._proxy.get_all_routes())
-        wanted = self._extra | await self._wanted(None)
+        wanted = await self._wanted(None)
         servers = self._table.servers() | {route.server for route in wanted.values()}
         done = await self._settle(wanted, self._table.routes, servers, traces, join=True)
         self._table.forget_removed()
@@ -187,15 +180,12 @@ class Sync:
         for spec, route in wanted.items():
             if spec in actual and actual[spec].target == route.target:
                 self._table.put(spec, Placed.of(route))  # an older attempt's, or one found at the start
-        failed = [
-            failure
-            for failure in await asyncio.gather(
-                *(self._apply(change, wanted.get(change.spec), traces) for change in changes)
-            )
-            if failure
-        ]
-        untouched = {server for server, _ in failed}
-        reports = list(self._table.untold((server for server in servers if server not in untouched), traces))
+        reasons = {self._owner(change, wanted): change.reason for change in changes}
+        outcomes = await asyncio.gather(*(self._apply(change, wanted.get(change.spec), traces) for change in changes))
+        failed = [failure for failure in outcomes if failure]
+        # Of those that failed nothing is known for certain.
+        certain = set(servers).difference(server for server, _ in failed)
+        reports = list(self._table.untold(certain, traces, reasons))
         await self._house.report(reports, joined=join and not failed)
         self._table.tell(reports)
         for _, error in failed:
@@ -207,8 +197,7 @@ class Sync:
         self, change: Change, route: Wanted | None, traces: Mapping[str, str]
     ) -> tuple[str, ProxyUnavailable | RouteRefused] | None:
         """One change. Returns whose route it is and the error, if there was one."""
-        before = self._table.routes.get(change.spec)
-        server = route.server if route else before.server if before else ""
+        server = route.server if route else self._owner(change, {})
         async with self._free:
             with telemetry.span("proxy.change", parent=traces.get(server, ""), spec=change.spec):
                 began = time.monotonic()
@@ -221,9 +210,16 @@ class Sync:
                 log.info(f"route.{verb}", server=server, spec=change.spec, reason=change.reason, ms=_ms(began))
         return None
 
+    def _owner(self, change: Change, wanted: Mapping[str, Wanted]) -> str:
+        """Whose route it will be, else was."""
+        owner = wanted.get(change.spec) or self._table.routes.get(change.spec)
+        return owner.server if owner else ""
+
     async def _change(self, change: Change, route: Wanted | None) -> None:
         if route is None:
+            faults.point("proxy.before_delete")
             await self._proxy.delete_route(change.spec)
+            faults.point("proxy.deleted")
             self._table.drop(change.spec)
             return
         faults.point("proxy.before_add")

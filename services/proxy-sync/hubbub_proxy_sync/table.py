@@ -59,7 +59,9 @@ class Table:
         """All those that the proxy has a route of, or that the house thinks it has."""
         return {placed.server for placed in self.routes.values()} | self._told.keys() | self._dropped.keys()
 
-    def untold(self, servers: Iterable[str], traces: Mapping[str, str]) -> Iterator[RouteReport]:
+    def untold(
+        self, servers: Iterable[str], traces: Mapping[str, str], reasons: Mapping[str, str]
+    ) -> Iterator[RouteReport]:
         """What the house should hear of these servers: of each that has changed since it was told."""
         placed = {route.server: route for route in self.routes.values()}
         for server in servers:
@@ -70,6 +72,7 @@ class Table:
                 server=server,
                 attempt=now.attempt if now else self._dropped.get(server, 0),
                 target=now.target if now else None,
+                reason=reasons.get(server, ""),
                 traceparent=traces.get(server, ""),
             )
 
@@ -94,5 +97,5 @@ class Table:
 
 
 def _is_reported(owner: str) -> bool:
-    """The routes of the hub itself, of services and of the operator are there for good."""
-    return bool(owner) and owner != "hub" and not owner.startswith("service:")
+    """All but the operator's own, which lead to nothing that the house knows, and those that nobody here has set."""
+    return bool(owner) and not owner.startswith("extra:")

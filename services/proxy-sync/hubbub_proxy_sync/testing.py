@@ -9,11 +9,14 @@ from hubbub.bus import STREAMS, Bus
 from hubbub.rpc import Done, Head, Routed, RouteReport, Routes, Wanted, WantRoutes
 
 HUB = Wanted(server="hub", attempt=0, spec="/", target="http://127.0.0.1:8081", data={"hub": True})
+EXTRA = Wanted(server="extra:/extra", attempt=0, spec="/extra", target="http://127.0.0.1:7", data={"extra": True})
 
 
-def server(id: str, attempt: int = 1, *, port: int = 4000) -> Wanted:
+def server(name: str, attempt: int = 1, *, port: int = 4000) -> Wanted:
     target = f"http://127.0.0.1:{port}"
-    return Wanted(server=id, attempt=attempt, spec=f"/user/{id}/", target=target, data={"user": id, "server_name": ""})
+    return Wanted(
+        server=name, attempt=attempt, spec=f"/user/{name}/", target=target, data={"user": name, "server_name": ""}
+    )
 
 
 class FakeHouse:
@@ -21,7 +24,7 @@ class FakeHouse:
 
     def __init__(self, bus: Bus) -> None:
         self.bus = bus
-        self.wanted: dict[str, Wanted] = {"hub": HUB}
+        self.wanted: dict[str, Wanted] = {"hub": HUB, EXTRA.server: EXTRA}
         self.asked: list[tuple[str, ...] | None] = []
         self.told: list[RouteReport] = []
         self.joined = 0
@@ -41,11 +44,13 @@ class FakeHouse:
             self.failing -= 1
             raise RuntimeError("the database is down")
         self.asked.append(question.servers)
-        ids = [id for id in sorted(self.wanted) if id > question.after]
+        names = [name for name in sorted(self.wanted) if name > question.after]
         if question.servers is not None:
-            ids = [id for id in ids if id in question.servers]
-        next = ids[1] if len(ids) > 2 else ""
-        return Routes(wanted=tuple(self.wanted[id] for id in ids[:2]), position=self.head, epoch="e", next=next)
+            names = [name for name in names if name in question.servers]
+        following = names[1] if len(names) > 2 else ""
+        return Routes(
+            wanted=tuple(self.wanted[name] for name in names[:2]), position=self.head, epoch="e", next=following
+        )
 
     async def _routed(self, _: str, payload: bytes) -> Done:
         told = msgspec.json.decode(payload, type=Routed)
@@ -60,15 +65,15 @@ class FakeHouse:
         async with asyncio.timeout(10), self._news:
             await self._news.wait_for(is_true)
 
-    async def happens(self, type: str, id: str, *, unheard: bool = False, kind: str = "server") -> None:
+    async def happens(self, event: str, name: str, *, unheard: bool = False, kind: str = "server") -> None:
         """An event is committed, and sent."""
         self.head += 1
         if not unheard:
-            headers = {"Nats-Msg-Id": f"e:{self.head}", "type": type, "traceparent": f"00-{'a' * 32}-{'b' * 16}-01"}
-            await self.bus.js.publish(f"hub.event.{kind}.{id}", b"{}", headers=headers)
+            headers = {"Nats-Msg-Id": f"e:{self.head}", "type": event, "traceparent": f"00-{'a' * 32}-{'b' * 16}-01"}
+            await self.bus.js.publish(f"hub.event.{kind}.{name}", b"{}", headers=headers)
 
     async def beat(self) -> None:
         await self.bus.signal("hub.heartbeat.log", Head(epoch="e", position=self.head))
 
-    def told_of(self, id: str) -> list[str | None]:
-        return [report.target for report in self.told if report.server == id]
+    def told_of(self, name: str) -> list[str | None]:
+        return [report.target for report in self.told if report.server == name]

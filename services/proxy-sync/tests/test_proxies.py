@@ -16,7 +16,7 @@ from hubbub_proxy_sync.proxies import chp
 from hubbub_proxy_sync.proxies.base import Proxy, ProxyUnavailable
 from hubbub_proxy_sync.proxies.chp import ConfigurableHTTPProxy
 from hubbub_proxy_sync.proxies.fake import FakeProxy
-from hubbub_proxy_sync.proxies.process import Program, Record
+from hubbub_proxy_sync.proxies.process import Program, Record, _boot
 
 TOKEN = "token-of-the-proxy"
 ODD = [
@@ -238,8 +238,7 @@ def test_a_child_whose_record_was_never_written_never_becomes_the_program(tmp_pa
 
 async def test_a_pid_that_another_process_has_now_is_not_the_proxy(tmp_path: Path) -> None:
     program = Program(["true"], [], {}, record=tmp_path / "proxy.json", log=tmp_path / "l")
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    for record in (Record(pid=os.getpid(), start_time=1, boot=boot), Record(pid=os.getpid(), start_time=1)):
+    for record in (Record(pid=os.getpid(), start_time=1, boot=_boot()), Record(pid=os.getpid(), start_time=1)):
         record.write(tmp_path / "proxy.json")
         assert program.find() is None
     (tmp_path / "proxy.json").write_text("nonsense")

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from hubbub.bus import Bus, connect
-from hubbub.rpc import Activity, Heartbeat, Wanted
+from hubbub.rpc import Activity, Head, Heartbeat, Wanted
 from hubbub.testing.nats import NatsServer
 from hubbub_proxy_sync import activity
 from hubbub_proxy_sync.proxies.fake import FakeProxy
@@ -32,7 +32,7 @@ async def begin(bus: Bus) -> AsyncIterator[Begin]:
     async with AsyncExitStack() as ends:
 
         async def run(proxy: FakeProxy) -> Sync:
-            sync = Sync(bus, proxy, NAME, extra_routes={"/extra/": "http://127.0.0.1:7"})
+            sync = Sync(bus, proxy, NAME)
             await sync.listen()
             for work in (sync.run(), proxy.watch(sync.refill), sync.follow_reconnects()):
                 ends.callback(asyncio.ensure_future(work).cancel)
@@ -42,17 +42,18 @@ async def begin(bus: Bus) -> AsyncIterator[Begin]:
 
 
 async def test_the_first_reconcile_makes_the_proxy_right_and_joins(house: FakeHouse, begin: Begin) -> None:
-    house.wanted |= {id: server(id) for id in ("ada", "bob", "cleo")}
+    house.wanted |= {name: server(name) for name in ("ada", "bob", "cleo")}
     proxy = FakeProxy()
     await proxy.add_route("/user/bob/", "http://127.0.0.1:1", {"server_id": "bob", "attempt": 1})
     await proxy.add_route("/user/zoe/", "http://127.0.0.1:2", {"server_id": "zoe", "attempt": 3})
     await begin(proxy)
     await house.until(lambda: house.joined > 0)
     assert {"/", "/extra/", "/user/ada/", "/user/bob/", "/user/cleo/"} == proxy.routes.keys()
-    assert {"http://127.0.0.1:4000"} == {proxy.routes[f"/user/{id}/"]["target"] for id in ("ada", "bob", "cleo")}
+    assert {"http://127.0.0.1:4000"} == {proxy.routes[f"/user/{name}/"]["target"] for name in ("ada", "bob", "cleo")}
     told = {report.server: (report.attempt, report.target) for report in house.told}
     here = (1, "http://127.0.0.1:4000")
-    assert {"ada": here, "bob": here, "cleo": here, "zoe": (3, None)} == told
+    hub = (0, "http://127.0.0.1:8081")
+    assert {"hub": hub, "ada": here, "bob": here, "cleo": here, "zoe": (3, None)} == told
 
 
 async def test_a_server_that_responds_is_routed_and_one_that_stops_is_not(house: FakeHouse, begin: Begin) -> None:
@@ -68,7 +69,8 @@ async def test_a_server_that_responds_is_routed_and_one_that_stops_is_not(house:
     await house.until(lambda: len(house.told_of("ada")) == 2)
     assert "/user/ada/" not in proxy.routes
     assert [None, ("ada",)] == [house.asked[0], house.asked[-1]]
-    assert {"a" * 32} == {report.traceparent[3:35] for report in house.told}
+    assert ["missing", "not wanted"] == [report.reason for report in house.told if report.server == "ada"]
+    assert {"a" * 32} == {report.traceparent[3:35] for report in house.told if report.server == "ada"}
 
 
 async def test_events_that_nobody_is_routed_by_ask_nothing(house: FakeHouse, begin: Begin) -> None:
@@ -92,7 +94,7 @@ async def test_a_crowd_is_asked_for_together(house: FakeHouse, begin: Begin) -> 
     house.failing = 2
     for number in range(50):
         await house.happens("ServerResponded", f"u{number}")
-    await house.until(lambda: len(house.told) == 50)
+    await house.until(lambda: len(house.told) == 51)
     assert len(proxy.routes) == 52
     assert len(proxy.calls) == 52
 
@@ -114,8 +116,18 @@ async def test_a_missed_event_is_made_up_for(house: FakeHouse, begin: Begin, not
     assert "/user/ada/" in proxy.routes
 
 
+async def test_the_house_may_ask_for_a_reconcile(house: FakeHouse, begin: Begin) -> None:
+    proxy = FakeProxy()
+    await begin(proxy)
+    await house.until(lambda: house.joined == 1)
+    proxy.routes.clear()
+    await house.bus.signal("hub.heartbeat.log", Head(epoch="", position=0))
+    await house.until(lambda: house.joined == 2)
+    assert {"/", "/extra/"} == proxy.routes.keys()
+
+
 async def test_a_proxy_that_returns_empty_is_filled_again(house: FakeHouse, begin: Begin) -> None:
-    house.wanted |= {id: server(id) for id in ("ada", "bob")}
+    house.wanted |= {name: server(name) for name in ("ada", "bob")}
     proxy = FakeProxy()
     await begin(proxy)
     await house.until(lambda: house.joined == 1)
@@ -139,7 +151,7 @@ async def test_a_proxy_that_is_down_at_first_is_filled_when_it_comes(house: Fake
 
 
 async def test_one_route_that_is_refused_keeps_none_of_the_others_away(house: FakeHouse, begin: Begin) -> None:
-    house.wanted |= {id: server(id) for id in ("ada", "bob")}
+    house.wanted |= {name: server(name) for name in ("ada", "bob")}
     house.wanted["dots"] = Wanted(server="dots", attempt=1, spec="/user/../", target="http://127.0.0.1:6")
     proxy = FakeProxy()
     proxy.refuses = {"/user/ada/"}
@@ -161,7 +173,7 @@ async def test_after_the_bus_was_away_everything_is_told_again(
     house.wanted["bob"] = server("bob")
     await asyncio.to_thread(nats.start)
     await house.until(lambda: house.joined > 1)
-    assert [2, 1] == [len(house.told_of(id)) for id in ("ada", "bob")]
+    assert [2, 1] == [len(house.told_of(name)) for name in ("ada", "bob")]
 
 
 async def test_a_proxy_given_up_for_lost_joins_again(house: FakeHouse, begin: Begin) -> None:
@@ -177,7 +189,7 @@ async def test_a_proxy_given_up_for_lost_joins_again(house: FakeHouse, begin: Be
 async def test_a_route_that_somebody_removed_is_noticed_and_news_of_the_others_told(
     house: FakeHouse, begin: Begin, bus: Bus
 ) -> None:
-    house.wanted |= {id: server(id) for id in ("ada", "bob")}
+    house.wanted |= {name: server(name) for name in ("ada", "bob")}
     proxy, heard = FakeProxy(), asyncio.Queue[dict[str, object]]()
     sync = await begin(proxy)
     await house.until(lambda: house.joined == 1)

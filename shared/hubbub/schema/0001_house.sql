@@ -79,6 +79,7 @@ create table tokens (
 create index tokens_user on tokens (user_id);
 create index tokens_session on tokens (session) where session <> '';
 create index tokens_server on tokens (server) where server <> '';
+create index tokens_client on tokens (client);
 create index tokens_expiry on tokens (expires_at) where expires_at is not null;
 create index tokens_number on tokens (number);
 

@@ -11,6 +11,7 @@ from hubbub.domain.code import Code, RedeemCode
 from hubbub.domain.message import Forbidden, Rejected
 from hubbub.domain.token import IssueToken
 from hubbub.eventlog import Context
+from hubbub.handle import AWAY, LogUnavailable
 from hubbub.tokens import token_hash
 from hubbub.transaction import Transaction
 from hubbub.views import CODES, TOKENS
@@ -40,7 +41,11 @@ async def exchange(request: web.Request) -> web.Response:
     pairs = [(name, value) for name, value in fields.items() if isinstance(value, str)]
     if any(len(value) > LONGEST_FIELD for _, value in pairs):
         return error("invalid_request", "A parameter is too long")
-    return await _exchange(request, pairs)
+    try:
+        return await _exchange(request, pairs)
+    except (LogUnavailable, *AWAY):
+        log.warning("auth.unavailable", path=request.path)
+        return error("temporarily_unavailable", "The hub cannot reach its database", 503)
 
 
 async def _exchange(request: web.Request, pairs: list[tuple[str, str]]) -> web.Response:

@@ -1,0 +1,78 @@
+"""Any service may be killed at any moment while twenty servers start or stop: all of them arrive, and none twice."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from burst import PEOPLE, Fault, all_stopped, settle_in, some_ready, starting, stop
+from checks import five_checks
+from stack import hub
+
+SERVICES = ["api-1", "auth-1", "spawner-worker-1", "proxy-sync-1", "poller-1"]
+
+#: Every await on a server's way up after which the process that comes to it may be gone.
+WAY_UP = [
+    "api.claimed",
+    "api.reported",
+    "log.before_commit",
+    "log.after_commit",
+    "relay.before_publish",
+    "relay.published",
+    "worker.claimed",
+    "worker.spooled",
+    "worker.started",
+    "worker.responded",
+    "proxy.before_add",
+    "proxy.added",
+    "proxy.reported",
+]
+
+#: And on its way down.
+WAY_DOWN = [
+    "api.reported",
+    "log.before_commit",
+    "log.after_commit",
+    "relay.before_publish",
+    "worker.before_stop",
+    "worker.stopped",
+    "proxy.before_delete",
+    "proxy.deleted",
+    "proxy.reported",
+]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_a_service_killed_when_a_third_are_ready_is_not_missed(tmp_path: Path, service: str):
+    async with hub(tmp_path / "data") as it:
+        await settle_in(it)
+        async with starting(it):
+            await some_ready(it, 7)
+            it.kill(service)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("number", [1, 3])
+@pytest.mark.parametrize("point", WAY_UP)
+async def test_a_death_at_any_point_of_a_start_is_made_good(tmp_path: Path, point: str, number: int):
+    fault = Fault(tmp_path, point, number)
+    async with hub(tmp_path / "data", environ=fault.environ) as it:
+        await settle_in(it)
+        fault.arm()
+        async with starting(it):
+            pass
+        assert fault.struck
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("point", WAY_DOWN)
+async def test_a_death_at_any_point_of_a_stop_is_made_good(tmp_path: Path, point: str):
+    fault = Fault(tmp_path, point, 2)
+    async with hub(tmp_path / "data", environ=fault.environ) as it:
+        await settle_in(it)
+        async with starting(it):
+            pass
+        fault.arm()
+        await asyncio.gather(*(stop(it, name) for name in PEOPLE))
+        await all_stopped(it, 60)
+        await five_checks(it)
+        assert fault.struck
