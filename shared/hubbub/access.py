@@ -79,7 +79,7 @@ class Roles:
     def __getitem__(self, name: str) -> Role:
         return self._roles[name]
 
-    def of_user(self, name: str, admin: bool) -> list[str]:
+    def of_user(self, name: str, *, admin: bool) -> list[str]:
         held = ["user", *(["admin"] if admin else [])]
         return held + [key for key, role in self._roles.items() if name in role.users and key not in held]
 
@@ -87,8 +87,8 @@ class Roles:
         held = ["admin"] if name in self._admin_services else []
         return held + [key for key, role in self._roles.items() if name in role.services and key not in held]
 
-    def user_scopes(self, name: str, admin: bool) -> frozenset[str]:
-        named = [each for role in self.of_user(name, admin) for each in self._roles[role].scopes]
+    def user_scopes(self, name: str, *, admin: bool) -> frozenset[str]:
+        named = [each for role in self.of_user(name, admin=admin) for each in self._roles[role].scopes]
         return scope.expand(named, user=name)
 
     def service_scopes(self, name: str) -> frozenset[str]:
@@ -125,7 +125,7 @@ class Access:
         if row is None:
             return None
         held = _TOKEN.decode(row["token_state"])
-        owner = self.roles.user_scopes(row["name"], row["admin"])
+        owner = self.roles.user_scopes(row["name"], admin=row["admin"])
         server = full_name(row["server_user"], row["server_name"]) if row["server_user"] else ""
         return Identity(
             kind="user",
@@ -152,7 +152,7 @@ class Access:
             id=row["id"],
             number=row["number"],
             admin=row["admin"],
-            scopes=self.roles.user_scopes(row["name"], row["admin"]),
+            scopes=self.roles.user_scopes(row["name"], admin=row["admin"]),
             session=row["session"],
             secret=hashed,
         )

@@ -66,7 +66,7 @@ async def issue_token(dsn: str, vault_key: str, name: str, admin_users: frozense
     return token
 
 
-async def print_events(dsn: str, vault_key: str, follow: bool = False) -> None:
+async def print_events(dsn: str, vault_key: str, *, follow: bool = False) -> None:
     """The whole log, a line an event; with *follow* whatever comes, as it comes."""
     vault = Vault(vault_key)
     connection = await asyncpg.connect(dsn)

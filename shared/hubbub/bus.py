@@ -65,6 +65,9 @@ class Bus:
             answer = await self.client.request(subject, _pack(message), timeout=timeout, headers=headers)
         except (nats.errors.Error, TimeoutError, OSError) as error:
             raise BusUnavailable(f"{subject}: {type(error).__name__}") from None
+        # Python 3.11's wait_for, which the client uses, loses a cancellation that comes together with the answer.
+        if (task := asyncio.current_task()) is not None and task.cancelling():
+            raise asyncio.CancelledError
         if answer.headers and (failure := answer.headers.get("error")):
             raise Remote(failure)
         return msgspec.json.decode(answer.data, type=reply)

@@ -5,91 +5,16 @@ import json
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
-import msgspec
 from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
+from hubbub.addresses import BadAddress, netloc, parsed, slashed
 from hubbub.honoured import HONOURED, SECRET
+from hubbub.sections import ConfigError, Hub, Ours, ProxyOptions, SpawnerOptions, class_names, plain, read
 from hubbub.settings import Settings
-
-S = TypeVar("S", bound=msgspec.Struct)
-
-
-class ConfigError(Exception):
-    """The configuration file cannot be used."""
-
-
-class Hub(msgspec.Struct, kw_only=True):
-    """The options of `c.JupyterHub` that this release honours, with JupyterHub's names and defaults."""
-
-    bind_url: str = ""
-    ip: str = ""
-    port: int = 8000
-    base_url: str = "/"
-    public_url: str = ""
-    hub_ip: str = "127.0.0.1"
-    hub_port: int = 8081
-    hub_bind_url: str = ""
-    hub_connect_ip: str = ""
-    hub_connect_url: str = ""
-    authenticator_class: Any = "pam"
-    spawner_class: Any = "localprocess"
-    services: list[dict[str, Any]] = []
-    load_roles: list[dict[str, Any]] = []
-    admin_users: set[str] = set()
-    allow_named_servers: bool = False
-    named_server_limit_per_user: int = 0
-    concurrent_spawn_limit: int = 100
-    active_server_limit: int = 0
-    cookie_max_age_days: float = 14
-    oauth_token_expires_in: int = 0
-    oauth_require_pkce: bool = False
-    token_expires_in_max_seconds: int = 0
-    api_page_default_limit: int = 50
-    api_page_max_limit: int = 200
-    redirect_to_server: bool = True
-    cleanup_servers: bool = True
-    cleanup_proxy: bool = True
-    tornado_settings: dict[str, Any] = {}
-    log_level: int | str = "INFO"
-
-
-class Ours(msgspec.Struct, kw_only=True):
-    """The options of `c.Hubbub`: what JupyterHub has no name for. Times are in seconds."""
-
-    slow_spawn_timeout: float = 10
-    slow_stop_timeout: float = 10
-    queue_timeout: float = 300
-    route_timeout: float = 30
-    spawn_retries: int = 2
-    pool: str = "default"
-    worker_capacity: int = 64
-
-
-class SpawnerOptions(msgspec.Struct, kw_only=True):
-    """What the core needs to know of `c.Spawner`; the rest belongs to the workers."""
-
-    start_timeout: float = 60
-    http_timeout: float = 30
-    oauth_client_allowed_scopes: list[str] = []
-    server_token_scopes: list[str] = []
-
-
-class ProxyOptions(msgspec.Struct, kw_only=True):
-    """`c.ConfigurableHTTPProxy`, with `c.Proxy` below it."""
-
-    should_start: bool = True
-    extra_routes: dict[str, str] = {}
-    api_url: str = "http://127.0.0.1:8001"
-    auth_token: str = ""
-    command: str | list[str] = "configurable-http-proxy"
-    check_running_interval: float = 5
-    concurrency: int = 10
-    debug: bool = False
-    log_level: str = "info"
 
 
 class Options:
@@ -102,14 +27,16 @@ class Options:
     def __init__(self, traits: Config, settings: Settings | None = None) -> None:
         self.traits = traits
         self._settings = settings or Settings(instance="")
-        self.hub = _section(traits, ("JupyterHub",), Hub)
+        self.hub = read(traits, ("JupyterHub",), Hub)
         self.ours = self._ours()
-        self.spawner = _section(traits, ("Spawner", *_class_names(self.hub.spawner_class)), SpawnerOptions)
-        self.proxy = _section(traits, ("Proxy", "ConfigurableHTTPProxy"), ProxyOptions)
-        self.warnings = _not_honoured(traits)
+        self.spawner = read(traits, ("Spawner", *class_names(self.hub.spawner_class)), SpawnerOptions)
+        self.proxy = read(traits, ("Proxy", "ConfigurableHTTPProxy"), ProxyOptions)
+        self.warnings = _not_honoured(traits, self.hub)
         if self.hub.api_page_max_limit < 1 or self.hub.api_page_default_limit < 1:
             raise ConfigError("c.JupyterHub.api_page_default_limit and api_page_max_limit must be at least 1")
         _check_services(self.hub.services)
+        _check_roles(self.hub.load_roles)
+        self._check_addresses()
 
     def _ours(self) -> Ours:
         timeouts = {
@@ -118,19 +45,23 @@ class Options:
             if name in self.hub.tornado_settings
         }
         merged = Config({"Hubbub": {**timeouts, **dict(self.traits.get("Hubbub", {}))}})
-        return _section(merged, ("Hubbub",), Ours)
+        return read(merged, ("Hubbub",), Ours)
 
     # Addresses --------------------------------------------------------------------------
 
     @cached_property
     def bind_url(self) -> str:
-        """Where people come in, e.g. http://0.0.0.0:8000/base/."""
+        """Where people come in, e.g. http://0.0.0.0:8000/base/. `ip`, `port` and `base_url` feed `bind_url`."""
         if self._settings.bind_url:
-            return _slashed(self._settings.bind_url)
-        hub = self.hub
-        if hub.bind_url:
-            return _slashed(hub.bind_url)
-        return f"http://{hub.ip}:{hub.port}{_slashed(hub.base_url, leading=True)}"
+            return slashed(self._settings.bind_url)
+        hub, said = self.hub, self.traits.get("JupyterHub", {})
+        parts = parsed(hub.bind_url or "http://:8000/")
+        if "ip" in said or "port" in said:
+            ip = hub.ip if "ip" in said else parts.hostname or ""
+            parts = parts._replace(netloc=netloc(ip, hub.port if "port" in said else parts.port))
+        if "base_url" in said:
+            parts = parts._replace(path=hub.base_url)
+        return parts._replace(path=slashed(parts.path, leading=True), query="", fragment="").geturl()
 
     @cached_property
     def bind_configured(self) -> bool:
@@ -139,7 +70,7 @@ class Options:
     @cached_property
     def base_url(self) -> str:
         """`/`, or `/base/`."""
-        return _slashed(urlsplit(self.bind_url).path or "/", leading=True)
+        return slashed(urlsplit(self.bind_url).path or "/", leading=True)
 
     @property
     def hub_prefix(self) -> str:
@@ -149,9 +80,9 @@ class Options:
     def hub_bind_url(self) -> str:
         """Where the api listens, e.g. http://127.0.0.1:8081/hub/."""
         if self._settings.hub_bind_url:
-            return _slashed(self._settings.hub_bind_url)
+            return slashed(self._settings.hub_bind_url)
         hub = self.hub
-        address = hub.hub_bind_url or f"http://{hub.hub_ip}:{hub.hub_port}"
+        address = hub.hub_bind_url or f"http://{netloc(hub.hub_ip, hub.hub_port)}"
         parts = urlsplit(address)
         return f"{parts.scheme}://{parts.netloc}{self.hub_prefix}"
 
@@ -161,7 +92,8 @@ class Options:
 
     @property
     def hub_ip(self) -> str:
-        return urlsplit(self.hub_bind_url).hostname or "127.0.0.1"
+        """Where the api listens; an empty one means every address, as in JupyterHub."""
+        return urlsplit(self.hub_bind_url).hostname or "0.0.0.0"
 
     @property
     def hub_port(self) -> int:
@@ -174,8 +106,8 @@ class Options:
         if hub.hub_connect_url:
             parts = urlsplit(hub.hub_connect_url)
             return f"{parts.scheme}://{parts.netloc}"
-        ip = hub.hub_connect_ip or (self.hub_ip if self.hub_ip not in ("", "0.0.0.0", "::") else "127.0.0.1")
-        return f"http://{ip}:{self.hub_port}"
+        ip = hub.hub_connect_ip or (self.hub_ip if self.hub_ip not in ("0.0.0.0", "::") else "127.0.0.1")
+        return f"http://{netloc(ip, self.hub_port)}"
 
     @property
     def hub_api_url(self) -> str:
@@ -201,11 +133,31 @@ class Options:
     def cleanup_proxy(self) -> bool:
         return self.hub.cleanup_proxy
 
+    def _check_addresses(self) -> None:
+        for name in ("port", "hub_port"):
+            if not 0 < getattr(self.hub, name) < 65_536:
+                raise ConfigError(f"c.JupyterHub.{name} is {getattr(self.hub, name)}: it must be between 1 and 65535")
+        given = {
+            **{
+                f"c.JupyterHub.{name}": getattr(self.hub, name)
+                for name in ("bind_url", "hub_bind_url", "hub_connect_url", "public_url")
+            },
+            "c.ConfigurableHTTPProxy.api_url": self.proxy.api_url,
+            "HUBBUB_BIND_URL": self._settings.bind_url,
+            "HUBBUB_HUB_BIND_URL": self._settings.hub_bind_url,
+            "HUBBUB_PROXY_API_URL": self._settings.proxy_api_url,
+        }
+        for name, url in given.items():
+            try:
+                _ = parsed(url) if url else None
+            except BadAddress as error:
+                raise ConfigError(f"{name}: {error}") from None
+
     # Policy -----------------------------------------------------------------------------
 
     @property
     def admin_users(self) -> set[str]:
-        named = self.traits.get("Authenticator", {}).get("admin_users", set())
+        named = plain(self.traits.get("Authenticator", {}).get("admin_users", set()), set())
         return {str(name).lower() for name in {*named, *self.hub.admin_users}}
 
     @property
@@ -244,7 +196,7 @@ def load(path: str | Path, settings: Settings | None = None) -> Options:
     try:
         traits = PyFileConfigLoader(file.name, path=str(file.parent.resolve())).load_config()
     except SyntaxError as error:
-        raise ConfigError(f"{file}, line {error.lineno}: {error.msg}") from error
+        raise ConfigError(f"{error.filename or file}, line {error.lineno}: {error.msg}") from error
     except ModuleNotFoundError as error:
         raise ConfigError(f"{file} imports {error.name!r}, which is not installed here") from error
     except Exception as error:  # whatever the operator's Python may do
@@ -252,41 +204,16 @@ def load(path: str | Path, settings: Settings | None = None) -> Options:
     return Options(traits, settings)
 
 
-def _section(traits: Config, names: tuple[str, ...], shape: type[S]) -> S:
-    """The named sections, most specific last, as *shape*; other options in them are not looked at."""
-    values: dict[str, Any] = {}
-    for section in names:
-        for name, value in traits.get(section, {}).items():
-            if name in shape.__struct_fields__:
-                # LazyConfigValue: `c.X.y.append(...)` on something never set.
-                values[name] = (
-                    value.get_value(set() if name == "admin_users" else []) if hasattr(value, "get_value") else value
-                )
-    opaque = {name: value for name, value in values.items() if name.endswith("_class")}
-    try:
-        read = msgspec.convert({k: v for k, v in values.items() if k not in opaque}, shape)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"c.{names[-1]}: {error}") from None
-    for name, value in opaque.items():
-        setattr(read, name, value)
-    return read
-
-
-def _class_names(spawner_class: Any) -> list[str]:
-    """The names under which a class's options may be set, most general first."""
-    if isinstance(spawner_class, type):
-        return [kind.__name__ for kind in reversed(spawner_class.__mro__) if kind is not object]
-    names = {"simple": ["LocalProcessSpawner", "SimpleLocalProcessSpawner"], "localprocess": ["LocalProcessSpawner"]}
-    return names.get(str(spawner_class), [str(spawner_class).rpartition(".")[2]])
-
-
-def _not_honoured(traits: Config) -> list[str]:
-    found = []
-    for section, known in HONOURED.items():
-        for name in traits.get(section, {}):
-            if name not in known:
-                found.append(f"c.{section}.{name} is set, but has no effect in this release")
-    return sorted(found)
+def _not_honoured(traits: Config, hub: Hub) -> list[str]:
+    """Options of sections that nobody knows are named too: but for those of the operator's own classes."""
+    theirs = {*class_names(hub.spawner_class), *class_names(hub.authenticator_class)}
+    return sorted(
+        f"c.{section}.{name} is set, but has no effect in this release"
+        for section, values in traits.items()
+        if isinstance(values, Mapping) and (section in HONOURED or section not in theirs)
+        for name in values
+        if name not in HONOURED.get(section, ())
+    )
 
 
 def _check_services(services: list[dict[str, Any]]) -> None:
@@ -298,9 +225,13 @@ def _check_services(services: list[dict[str, Any]]) -> None:
             raise ConfigError(f"the api_token of service {service['name']} must have 8 to 64 characters")
 
 
-def _slashed(text: str, *, leading: bool = False) -> str:
-    text = text if text.endswith("/") else f"{text}/"
-    return f"/{text}" if leading and not text.startswith("/") else text
+def _check_roles(roles: list[dict[str, Any]]) -> None:
+    for place, role in enumerate(roles):
+        if not isinstance(role.get("name"), str) or not role["name"]:
+            raise ConfigError(f"c.JupyterHub.load_roles[{place}] has no name")
+        for kind in ("scopes", "users", "services", "groups"):
+            if not isinstance(role.get(kind, []), list | tuple | set | frozenset):
+                raise ConfigError(f"the {kind} of role {role['name']} in c.JupyterHub.load_roles must be a list")
 
 
 def _sorted(value: Any) -> Any:
@@ -309,4 +240,4 @@ def _sorted(value: Any) -> Any:
     raise TypeError(type(value).__name__)
 
 
-__all__ = ["SECRET", "ConfigError", "Options", "load"]
+__all__ = ["SECRET", "ConfigError", "Hub", "Options", "Ours", "ProxyOptions", "SpawnerOptions", "load"]

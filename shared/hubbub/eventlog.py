@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
@@ -10,9 +11,11 @@ from uuid import uuid4
 
 import asyncpg
 import msgspec
+from cryptography.fernet import InvalidToken
 
 from hubbub import telemetry
-from hubbub.domain.message import Event, Unknown
+from hubbub.domain.message import Event, Json, Unknown
+from hubbub.upcast import Unreadable, newest, upcast
 from hubbub.vault import Vault
 from hubbub.views import VIEWS, view_of
 
@@ -134,18 +137,32 @@ def decode(record: Recorded, vault: Vault) -> Event:
     The keys of the people in it must be loaded (see `people_in`); of a forgotten person only
     `hubbub.vault.FORGOTTEN` is left.
     """
-    view = view_of(record.stream)
-    if view is None or record.type not in _types(record.kind) or record.schema_version != 1:
-        return Unknown(name=record.type, data=record.data)
     try:
-        event: Event = view.decode_event(record.data.encode())
-    except msgspec.MsgspecError:
+        event = _read(record)
+        person = getattr(event, "user", "") if event.personal else ""
+        if not person:
+            return event
+        opened = {name: vault.open(person, getattr(event, name)) for name in event.personal}
+    except (Unreadable, msgspec.MsgspecError, RecursionError, InvalidToken):
         return Unknown(name=record.type, data=record.data)
-    person = getattr(event, "user", "") if event.personal else ""
-    if not person:
-        return event
-    opened = {name: vault.open(person, getattr(event, name)) for name in event.personal}
     return msgspec.structs.replace(event, **opened)
+
+
+def _read(record: Recorded) -> Event:
+    """The event of *record* in today's shape, personal fields still sealed."""
+    view = view_of(record.stream)
+    if view is None or record.type not in _types(record.kind):
+        raise Unreadable(record.type)
+    data = record.data.encode()
+    if record.schema_version != newest(record.type):
+        data = msgspec.json.encode(upcast(record.type, record.schema_version, _FIELDS.decode(data)))
+    event: Event = view.decode_event(data)
+    if type(event).__name__ != record.type:
+        raise Unreadable(f"{record.type} that says it is {type(event).__name__}")
+    return event
+
+
+_FIELDS = msgspec.json.Decoder(Json)
 
 
 class _Person(msgspec.Struct):
@@ -156,13 +173,14 @@ _PERSON = msgspec.json.Decoder(_Person)
 
 
 def people_in(records: Sequence[Recorded]) -> set[str]:
-    """The people whose keys are needed to read *records*."""
+    """The people whose keys are needed to read *records*; none of those that cannot be read."""
     people = set()
     for record in records:
         if record.kind in VIEWS:
             event = _types(record.kind).get(record.type)
             if event is not None and event.personal:
-                people.add(_PERSON.decode(record.data).user)
+                with suppress(msgspec.MsgspecError, RecursionError):
+                    people.add(_PERSON.decode(record.data).user)
     return people
 
 

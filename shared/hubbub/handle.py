@@ -15,7 +15,7 @@ import structlog
 from hubbub import faults, telemetry
 from hubbub.domain.message import AlreadyExists, Command, Event, Rejected, State
 from hubbub.eventlog import Context
-from hubbub.transaction import Transaction
+from hubbub.transaction import PartlySent, Transaction
 from hubbub.vault import Vault
 from hubbub.views import View
 
@@ -102,12 +102,15 @@ class Committer:
             await self._commit(batch)
         except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, TimeoutError) as error:
             await self._drop(batch, error)
-        except asyncpg.PostgresError as error:
+        except (asyncpg.PostgresError, PartlySent) as error:
             if len(batch) > 1:
                 log.debug("log.batch_refused", error=str(error), size=len(batch))
                 await self._one_by_one(batch)
             else:
                 await self._settle(batch[0], error)
+        except BaseException as error:
+            await self._drop(batch, error)  # nobody is left waiting, whatever has happened
+            raise
 
     async def _one_by_one(self, batch: Sequence[Work]) -> None:
         for work in batch:
@@ -115,11 +118,13 @@ class Committer:
                 await self._commit([work])
             except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, TimeoutError) as error:
                 await self._drop([work], error)
-            except asyncpg.PostgresError as error:
+            except (asyncpg.PostgresError, PartlySent) as error:
                 await self._settle(work, error)
 
-    async def _settle(self, work: Work, error: asyncpg.PostgresError) -> None:
-        if isinstance(error, asyncpg.UniqueViolationError):
+    async def _settle(self, work: Work, error: asyncpg.PostgresError | PartlySent) -> None:
+        if isinstance(error, PartlySent):
+            work.refuse(error.refusal)
+        elif isinstance(error, asyncpg.UniqueViolationError):
             work.refuse(AlreadyExists())
         elif isinstance(
             error, asyncpg.SerializationError | asyncpg.QueryCanceledError | asyncpg.OperatorInterventionError
@@ -165,7 +170,7 @@ class Committer:
                     answers.append((work, None if known else await tx.run(work.body, work.context)))
                 except Rejected as refusal:
                     work.refuse(refusal)
-                except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, PartlySent):
                     raise
                 except Exception as error:  # a bug in one piece of work is not the others' misfortune
                     log.exception("log.decision_failed")

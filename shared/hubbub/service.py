@@ -43,6 +43,13 @@ def configure_logs(service: str, settings: Settings, level: int | str = "INFO") 
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
 
 
+def announce(service: str, **facts: object) -> None:
+    """Say that the service does its work now: whoever supervises it waits for this line at any log level."""
+    structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET)).info(
+        f"{service}.ready", **facts
+    )
+
+
 def load_options(settings: Settings) -> Options:
     """The operator's configuration; ends the process with a sentence if it cannot be used."""
     try:

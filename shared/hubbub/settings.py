@@ -76,5 +76,6 @@ def _parse(field: str, text: str) -> object:
 
 def give_up(message: str) -> NoReturn:
     """End the process: its configuration is wrong, and a restart would not help."""
-    print(message, file=sys.stderr, flush=True)
+    sys.stderr.write(f"{message}\n")
+    sys.stderr.flush()
     raise SystemExit(BAD_CONFIGURATION)

@@ -55,7 +55,7 @@ def span(name: str, parent: str = "", **attributes: Any) -> Iterator[str]:
 
 def start(service: str, instance: str) -> None:
     """Export spans by OTLP over HTTP if OTEL_EXPORTER_OTLP_ENDPOINT is set; add trace ids to log lines."""
-    global _tracer
+    global _tracer  # noqa: PLW0603 - one exporter a process, set once at its start
     if not os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
         return
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter

@@ -13,6 +13,7 @@ import msgspec
 from hubbub import eventlog
 from hubbub.domain.message import Command, Event, State, Unknown
 from hubbub.eventlog import Context, Recorded
+from hubbub.upcast import newest
 from hubbub.vault import Vault
 from hubbub.views import View
 
@@ -22,6 +23,14 @@ Key = tuple[View, str]
 
 class Parked(Exception):
     """The stream holds an event that this release cannot read; only a newer one may add to it."""
+
+
+class PartlySent(Exception):
+    """A piece of work was refused when a part of it was in the database already: the whole must be undone."""
+
+    def __init__(self, refusal: Exception) -> None:
+        super().__init__(str(refusal))
+        self.refusal = refusal
 
 
 class Row:
@@ -55,6 +64,8 @@ class Transaction:
         self._changed: dict[Key, Row] = {}
         self._later: defaultdict[str, list[tuple[Any, ...]]] = defaultdict(list)
         self._forgotten: list[str] = []
+        self._own = 0  # writes of the piece of work that runs now
+        self._own_sent = False
         self._context = Context(command="", correlation="", actor="")
         #: Free for callers to keep what they counted once for the whole batch (see `hubbub.limits`).
         self.notes: dict[str, Any] = {}
@@ -142,6 +153,7 @@ class Transaction:
         return self._rows[view, id].state, events
 
     def _append(self, view: View, id: str, row: Row, events: Sequence[Event]) -> None:
+        self._own += 1
         stream, meta = view.stream(id), msgspec.json.encode(self._context).decode()
         first = self._position + 1
         for event in events:
@@ -155,6 +167,7 @@ class Transaction:
                 meta=meta,
                 command_id=self._context.command,
                 recorded_at=self.now,
+                schema_version=newest(type(event).__name__),
             ).chained(self._hash)
             self._hash = record.hash
             self._records.append(record)
@@ -164,6 +177,7 @@ class Transaction:
 
     def later(self, statement: str, *args: Any) -> None:
         """Run *statement* with the commit; the same statement from many commands becomes one round trip."""
+        self._own += 1
         self._later[statement].append(args)
 
     def remember(self, key: str, person: str, data: bytes) -> None:
@@ -192,14 +206,14 @@ class Transaction:
         """Run one piece of work; if it raises, nothing of it remains."""
         before = (self._position, self._hash, len(self._records), dict(self._changed), dict(self._rows))
         later = {statement: len(args) for statement, args in self._later.items()}
-        self._context = context
+        self._context, self._own, self._own_sent = context, 0, False
         try:
             return await body(self)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, asyncio.CancelledError):
             raise  # the whole transaction is lost
-        except Exception:
-            if self._position != before[0] and len(self._records) < before[2]:
-                raise asyncpg.PostgresError("refused after a part was sent") from None
+        except Exception as refusal:
+            if self._own_sent:
+                raise PartlySent(refusal) from refusal
             self._position, self._hash = before[0], before[1]
             del self._records[before[2] :]
             self._changed, self._rows = before[3], {**self._rows, **before[4]}
@@ -209,6 +223,7 @@ class Transaction:
 
     async def _send(self) -> None:
         """Send what was decided so far; the commit comes at the end."""
+        self._own_sent = self._own_sent or self._own > 0
         if self._records:
             await self._connection.execute(eventlog.INSERT, *eventlog.columns_of(self._records))
             self._records.clear()

@@ -9,7 +9,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 FORGOTTEN = "(forgotten)"
 
 
-class KeyError_(Exception):
+class UnusableKey(Exception):
     """The key is not 32 url-safe base64 bytes."""
 
 
@@ -24,7 +24,7 @@ def sealer(keys: str) -> MultiFernet:
     try:
         return MultiFernet([Fernet(key.strip()) for key in keys.split(";") if key.strip()])
     except (ValueError, TypeError) as error:
-        raise KeyError_(f"not a usable key: {error}") from None
+        raise UnusableKey(f"not a usable key: {error}") from None
 
 
 class Vault:

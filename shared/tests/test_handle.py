@@ -72,14 +72,14 @@ async def test_what_is_committed_is_in_the_log_and_in_the_views(committer: Commi
     await start_server(committer, user, "lab")
     assert await count(database, "select count(*) from events") == 3
     assert await count(database, "select count(*) from servers where kind = 'Spawning'") == 1
-    assert [] == await verify(database.api_dsn, KEY)
+    assert await verify(database.api_dsn, KEY) == []
 
 
 async def test_two_users_of_one_name_are_one(committer: Committer, database: Database) -> None:
     outcomes = await asyncio.gather(*(create_user(committer, "ada") for _ in range(20)), return_exceptions=True)
     assert sum(isinstance(outcome, str) for outcome in outcomes) == 1
     assert all(isinstance(outcome, str | AlreadyExists) for outcome in outcomes)
-    assert [] == await verify(database.api_dsn, KEY)
+    assert await verify(database.api_dsn, KEY) == []
 
 
 async def test_a_refused_name_does_not_cost_the_others_of_its_batch(committer: Committer, database: Database) -> None:
@@ -100,10 +100,27 @@ async def test_a_refusal_leaves_nothing_behind(committer: Committer, database: D
 
     works = [committer.submit(half, Context.of(ME)), create_user(committer, "bob")]
     refused, made = await asyncio.gather(*works, return_exceptions=True)
-    assert isinstance(refused, Busy) and isinstance(made, str)
+    assert isinstance(refused, Busy)
+    assert isinstance(made, str)
     assert await count(database, "select count(*) from servers") == 0
     assert await count(database, "select count(*) from vault") == 0
-    assert [] == await verify(database.api_dsn, KEY)
+    assert await verify(database.api_dsn, KEY) == []
+
+
+async def test_a_refusal_after_a_part_was_sent_leaves_nothing_behind(committer: Committer, database: Database) -> None:
+    user = await create_user(committer, "ada")
+
+    async def half(tx: Transaction) -> None:
+        await tx.act(SERVERS, "s1", CreateServer(user=user, name="lab"))
+        await tx.fetch("select 1")
+        raise Busy
+
+    works = [create_user(committer, "eve"), committer.submit(half, Context.of(ME)), create_user(committer, "bob")]
+    _, refused, _ = await asyncio.gather(*works, return_exceptions=True)
+    assert isinstance(refused, Busy)
+    assert await count(database, "select count(*) from servers") == 0
+    assert await count(database, "select count(*) from users") == 3
+    assert await verify(database.api_dsn, KEY) == []
 
 
 async def test_a_bug_in_one_decision_fails_only_itself(committer: Committer) -> None:
@@ -113,7 +130,8 @@ async def test_a_bug_in_one_decision_fails_only_itself(committer: Committer) -> 
     broken, made = await asyncio.gather(
         committer.submit(bug, Context.of(ME)), create_user(committer, "ada"), return_exceptions=True
     )
-    assert isinstance(broken, ZeroDivisionError) and isinstance(made, str)
+    assert isinstance(broken, ZeroDivisionError)
+    assert isinstance(made, str)
 
 
 async def test_positions_have_no_gap_with_several_committers(database: Database) -> None:
@@ -123,7 +141,7 @@ async def test_positions_have_no_gap_with_several_committers(database: Database)
     await asyncio.gather(*(create_user(committers[n % 3], f"user{n % 40}") for n in range(120)), return_exceptions=True)
     assert await count(database, "select count(*) from users") == 40
     assert await count(database, "select max(position) - count(*) from events") == 0
-    assert [] == await verify(database.api_dsn, KEY)
+    assert await verify(database.api_dsn, KEY) == []
     for task in running:
         task.cancel()
     await asyncio.gather(*running, return_exceptions=True)
@@ -168,10 +186,12 @@ async def test_a_person_can_be_forgotten(committer: Committer, database: Databas
 
     await committer.submit(body, Context.of(ME))
     connection = await asyncpg.connect(database.owner_dsn)
-    everything = str(await connection.fetch("select * from events")) + str(await connection.fetch("select * from users"))
+    everything = str(await connection.fetch("select * from events")) + str(
+        await connection.fetch("select * from users")
+    )
     await connection.close()
     assert "ada-lovelace" not in everything
-    assert [] == await verify(database.api_dsn, KEY)
+    assert await verify(database.api_dsn, KEY) == []
 
 
 async def test_the_services_may_not_rewrite_history(database: Database, committer: Committer) -> None:
@@ -190,7 +210,7 @@ async def test_a_flipped_byte_is_found(committer: Committer, database: Database)
     connection = await asyncpg.connect(database.owner_dsn)
     await connection.execute("update events set meta = replace(meta, 'user:me', 'user:mf') where position = 1")
     await connection.close()
-    assert ["event 1"] == [problem[:7] for problem in await verify(database.api_dsn, KEY)]
+    assert [problem[:7] for problem in await verify(database.api_dsn, KEY)] == ["event 1"]
 
 
 async def test_a_view_that_was_tampered_with_is_found(committer: Committer, database: Database) -> None:
@@ -198,7 +218,7 @@ async def test_a_view_that_was_tampered_with_is_found(committer: Committer, data
     connection = await asyncpg.connect(database.owner_dsn)
     await connection.execute("update users set admin = true")
     await connection.close()
-    assert ["users differs"] == [problem[:13] for problem in await verify(database.api_dsn, KEY)]
+    assert [problem[:13] for problem in await verify(database.api_dsn, KEY)] == ["users differs"]
 
 
 async def test_work_goes_on_after_the_connection_broke(committer: Committer, database: Database) -> None:
@@ -211,4 +231,4 @@ async def test_work_goes_on_after_the_connection_broke(committer: Committer, dat
     await connection.close()
     outcomes = [await asyncio.gather(create_user(committer, f"b{n}"), return_exceptions=True) for n in range(2)]
     assert isinstance(outcomes[-1][0], str)
-    assert [] == await verify(database.api_dsn, KEY)
+    assert await verify(database.api_dsn, KEY) == []

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
+
 from hubbub.tokens import new_token, token_hash
-from hubbub.vault import FORGOTTEN, KeyError_, Vault, sealer
+from hubbub.vault import FORGOTTEN, UnusableKey, Vault, sealer
 from hubbub.web import xsrf
 
 OLD, NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()
@@ -78,7 +79,7 @@ async def test_a_key_of_the_house_can_be_replaced() -> None:
 
 @pytest.mark.parametrize("key", ["", ";", "short", "x" * 44, f"{OLD};short"])
 def test_a_key_that_is_none_is_named_as_such(key: str) -> None:
-    with pytest.raises(KeyError_, match="not a usable key"):
+    with pytest.raises(UnusableKey, match="not a usable key"):
         Vault(key)
 
 

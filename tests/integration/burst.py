@@ -1,6 +1,8 @@
 """Twenty people who want their servers at once, and do not give up: what most of the fault tests have under way."""
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -8,6 +10,7 @@ from pathlib import Path
 
 import aiohttp
 import psutil
+
 from checks import all_ready, five_checks
 from stack import Hub, eventually
 
@@ -115,3 +118,19 @@ class Fault:
     @property
     def struck(self) -> bool:
         return self._marker.exists()
+
+
+class without:  # noqa: N801 - reads as a preposition where it is used
+    """While the block runs, a part of the hub is dead, and nobody starts it again."""
+
+    def __init__(self, hub: Hub, name: str) -> None:
+        self._up = psutil.Process(hub.pid_of_up())
+        self._victim = hub.pid(name)
+
+    async def __aenter__(self) -> None:
+        self._up.suspend()
+        os.kill(self._victim, signal.SIGKILL)
+        await killed(self._victim)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._up.resume()

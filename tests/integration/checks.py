@@ -6,6 +6,7 @@ from typing import Any
 
 import aiohttp
 import asyncpg
+
 from stack import Hub, eventually
 
 
@@ -19,7 +20,8 @@ async def five_checks(hub: Hub, seconds: float = 30) -> None:
     assert status == 0, output
 
 
-async def _rows(hub: Hub, query: str) -> list[Any]:
+async def rows(hub: Hub, query: str) -> list[Any]:
+    """Of the hub's database, as its owner."""
     connection = await asyncpg.connect(hub.running()["owner_dsn"])
     try:
         return list(await connection.fetch(query))
@@ -28,25 +30,25 @@ async def _rows(hub: Hub, query: str) -> list[Any]:
 
 
 async def _at_rest(hub: Hub) -> bool:
-    return not await _rows(hub, "select id from servers where kind not in ('Stopped', 'Running')")
+    return not await rows(hub, "select id from servers where kind not in ('Stopped', 'Running')")
 
 
 async def _counted_once(hub: Hub) -> bool:
     """As many workloads as running servers, and each at the address that the log knows."""
-    counted = sorted(row["prefix"] for row in await _rows(hub, "select prefix from servers where kind = 'Running'"))
+    counted = sorted(row["prefix"] for row in await rows(hub, "select prefix from servers where kind = 'Running'"))
     found = sorted(process.environ()["JUPYTERHUB_SERVICE_PREFIX"] for process in hub.workloads())
     return counted == found
 
 
 async def _overdue(hub: Hub) -> list[Any]:
-    return await _rows(hub, "select id from servers where deadline < now() and kind <> 'Running'")
+    return await rows(hub, "select id from servers where deadline < now() and kind <> 'Running'")
 
 
 async def _routes_equal_ready(hub: Hub) -> bool:
     """What the proxy itself says, against what the API calls ready."""
     wanted = {
         row["prefix"].rstrip("/"): row["url"]
-        for row in await _rows(hub, "select prefix, url from servers where kind = 'Running'")
+        for row in await rows(hub, "select prefix, url from servers where kind = 'Running'")
     }
     secrets = json.loads((hub.data / "secrets.json").read_text())
     ports = json.loads((hub.data / "ports.json").read_text())

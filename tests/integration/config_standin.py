@@ -29,6 +29,7 @@ c.Authenticator.admin_users = {"admin"}
 c.Spawner.cmd = [sys.executable, str(here / "standin.py")]
 c.SimpleLocalProcessSpawner.home_dir_template = os.environ["HUBBUB_DATA"] + "/home/{username}"
 c.JupyterHub.allow_named_servers = True
+c.JupyterHub.log_level = os.environ.get("TEST_LOG_LEVEL", "INFO")
 c.JupyterHub.concurrent_spawn_limit = 0
 c.JupyterHub.active_server_limit = int(os.environ.get("TEST_ACTIVE_LIMIT", "0"))
 c.JupyterHub.cleanup_servers = os.environ.get("TEST_CLEANUP", "1") == "1"
@@ -39,6 +40,15 @@ c.JupyterHub.load_roles = [
     {
         "name": "test",
         "services": ["test"],
-        "scopes": ["admin:users", "admin:servers", "tokens", "list:users", "read:hub", "proxy", "shutdown", "access:servers"],
+        "scopes": [
+            "admin:users",
+            "admin:servers",
+            "tokens",
+            "list:users",
+            "read:hub",
+            "proxy",
+            "shutdown",
+            "access:servers",
+        ],
     }
 ]

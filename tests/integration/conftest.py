@@ -9,7 +9,7 @@ import pytest_asyncio
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from stack import Hub, hub  # noqa: E402
+from stack import Hub, hub
 
 
 @pytest.fixture
@@ -17,7 +17,6 @@ async def house(tmp_path: Path) -> AsyncIterator[Hub]:
     """A hub of its own for one test."""
     async with hub(tmp_path / "data") as made:
         yield made
-
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -58,7 +58,8 @@ class Hub:
         if not self._ready.is_set():
             raise AssertionError("the hub did not start:\n" + "\n".join(self.lines) + "\n" + self.logs())
         if self._session is None:
-            self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
+            everybody = aiohttp.TCPConnector(limit=0)
+            self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), connector=everybody)
 
     async def _read(self) -> None:
         assert self._process is not None and self._process.stdout is not None
@@ -106,6 +107,11 @@ class Hub:
         """The process of a part, e.g. `api-1`, `postgres`, `nats`."""
         record = json.loads((self.data / "run" / f"{name}.pid").read_text())
         return int(record["process"]["pid"])
+
+    def services(self) -> dict[str, int]:
+        """The processes of the services."""
+        names = [path.stem for path in (self.data / "run").glob("*-[0-9].pid")]
+        return {name: self.pid(name) for name in names}
 
     def kill(self, name: str) -> None:
         os.kill(self.pid(name), signal.SIGKILL)

@@ -9,7 +9,6 @@ from os import SEEK_END
 from typing import BinaryIO, Literal
 
 from hubbub.settings import SHUT_DOWN
-
 from hubbub_local import record
 from hubbub_local.errors import ShutDown, StackError
 from hubbub_local.folder import Folder

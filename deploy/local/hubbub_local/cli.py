@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TypeVar
 
 import asyncpg
+
 from hubbub import admin
 from hubbub.domain.message import Rejected
-
 from hubbub_local import options, running, screen
 from hubbub_local.errors import StackError
 from hubbub_local.up import up
@@ -64,7 +64,7 @@ def _token(asked: argparse.Namespace) -> int:
 
 def _events(asked: argparse.Namespace) -> int:
     hub = running.of(asked.data)
-    asyncio.run(admin.print_events(hub.api_dsn, hub.vault_key, asked.follow))
+    asyncio.run(admin.print_events(hub.api_dsn, hub.vault_key, follow=asked.follow))
     return 0
 
 

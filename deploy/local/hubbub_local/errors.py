@@ -5,5 +5,5 @@ class StackError(Exception):
     """Something a person has to put right; its text says what, and is all that is shown."""
 
 
-class ShutDown(Exception):  # noqa: N818 - nothing has gone wrong
+class ShutDown(Exception):
     """Somebody who may has asked the api to end the house (`POST /shutdown`)."""

@@ -8,7 +8,6 @@ from hubbub.bus import permissions
 from hubbub.config import ConfigError, load
 from hubbub.config import Options as Config
 from hubbub.schema.migrations import ROLES
-
 from hubbub_local import keys, ports, process, services, wishes
 from hubbub_local.addresses import Address, with_login
 from hubbub_local.errors import StackError

@@ -4,8 +4,8 @@ import asyncio
 
 import asyncpg
 import nats
-from hubbub import admin, schema
 
+from hubbub import admin, schema
 from hubbub_local import folder, plan, ports, process, record, services
 from hubbub_local.errors import ShutDown, StackError
 from hubbub_local.options import SERVICES, Options

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 from hubbub.config import Options as Config
-
 from hubbub_local.addresses import Address
 from hubbub_local.options import Options
 from hubbub_local.ports import Wish

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from hubbub_local import folder
 from hubbub_local.folder import Folder
 from hubbub_local.testing import Changes

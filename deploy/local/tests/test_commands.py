@@ -4,12 +4,13 @@ import io
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+
 from hubbub_local import cli, running, screen
 from hubbub_local.child import Status
 from hubbub_local.errors import StackError
 from hubbub_local.folder import Folder
 from hubbub_local.running import Running
-from rich.console import Console
 
 HUB = Running(
     public_url="p", hub_url="h", owner_dsn="o", api_dsn="a", nats_url="n", vault_key="v", admin_users=["admin"]

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from hubbub_local import folder
 from hubbub_local.errors import StackError
 

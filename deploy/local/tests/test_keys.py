@@ -3,6 +3,7 @@
 import base64
 
 import pytest
+
 from hubbub_local import keys
 from hubbub_local.errors import StackError
 from hubbub_local.folder import Folder

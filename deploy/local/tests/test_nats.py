@@ -8,13 +8,14 @@ from contextlib import asynccontextmanager
 
 import nats
 import pytest
+from nats.aio.client import Client
+
 from hubbub_local import keys, ports
 from hubbub_local.folder import Folder
 from hubbub_local.nats import Nats
 from hubbub_local.ports import Wish
 from hubbub_local.supervisor import Supervisor
 from hubbub_local.testing import Changes
-from nats.aio.client import Client
 
 PERMISSIONS = {
     "api": {"publish": [">"], "subscribe": [">"]},

@@ -5,6 +5,7 @@ import socket
 from pathlib import Path
 
 import pytest
+
 from hubbub_local import folder, plan, services
 from hubbub_local.addresses import Address, with_login
 from hubbub_local.errors import StackError

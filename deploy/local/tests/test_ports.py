@@ -5,6 +5,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
+
 from hubbub_local import ports
 from hubbub_local.errors import StackError
 from hubbub_local.folder import Folder

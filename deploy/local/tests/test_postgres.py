@@ -6,6 +6,7 @@ import signal
 
 import asyncpg
 import pytest
+
 from hubbub_local import identity, ports
 from hubbub_local.errors import StackError
 from hubbub_local.folder import Folder

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from hubbub_local import child, process, record
 from hubbub_local.errors import StackError
 from hubbub_local.folder import Folder

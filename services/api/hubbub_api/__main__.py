@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 import asyncpg
 import structlog
 from aiohttp import web
+
 from hubbub import bus as hub_bus
 from hubbub import schema, service
 from hubbub.access import Access
@@ -18,7 +19,6 @@ from hubbub.relay import Relay
 from hubbub.settings import SHUT_DOWN, Settings, give_up
 from hubbub.vault import Vault, sealer
 from hubbub.web.request import Gate
-
 from hubbub_api import app as application
 from hubbub_api import keys
 from hubbub_api.activity import Activities
@@ -87,7 +87,7 @@ async def serve(settings: Settings, options: Options, stop: asyncio.Event) -> No
             await settle_configuration(pool, committer, options)
             await _answer(bus, claims, reports, sweeps, wanted)
             async with _listening(app, options):
-                log.info("api.ready", url=options.hub_bind_url)
+                service.announce("api", url=options.hub_bind_url)
                 await asyncio.wait(
                     {asyncio.create_task(stop.wait()), asyncio.create_task(told.wait())}, return_when="FIRST_COMPLETED"
                 )

@@ -7,9 +7,10 @@ from typing import Any, TypeVar
 
 import msgspec
 from aiohttp import web
+from yarl import URL
+
 from hubbub.domain.message import AlreadyExists, Busy, Forbidden, Invalid, LimitReached, NotFound, Rejected
 from hubbub.web.request import GATE, ApiError
-from yarl import URL
 
 T = TypeVar("T")
 

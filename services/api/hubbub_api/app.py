@@ -2,16 +2,18 @@
 
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 
+import asyncpg
 import structlog
 from aiohttp import web
+
 from hubbub import telemetry
 from hubbub.domain.message import Rejected
 from hubbub.handle import AWAY, LogUnavailable
 from hubbub.web import xsrf
 from hubbub.web.pages import ENVIRONMENT, environment
 from hubbub.web.request import GATE, IDENTITY, ApiError, Gate, Handler, check_xsrf, identify, standard_headers
-
 from hubbub_api import hub, pages, progress, tokens, user_servers, users
 from hubbub_api.answers import answer, status_of
 from hubbub_api.forward import Auths
@@ -138,6 +140,10 @@ async def _page(request: web.Request, handler: Handler) -> web.StreamResponse:
 async def _error_page(
     request: web.Request, status: int, message: str, headers: dict[str, str] | None = None
 ) -> web.Response:
+    if IDENTITY not in request and status != 503:
+        # So that the page's XSRF token is that of whoever is logged in.
+        with suppress(LogUnavailable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+            await identify(request, pages=True)
     page = await pages.errors.page(request, request.get(IDENTITY), status, message)
     page.headers.update(headers or {})
     return page

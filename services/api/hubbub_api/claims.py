@@ -9,6 +9,7 @@ import asyncpg
 import msgspec
 import structlog
 from cryptography.fernet import MultiFernet
+
 from hubbub import faults
 from hubbub.access import Roles
 from hubbub.config import Options
@@ -41,7 +42,8 @@ _CLAIMED_BEFORE = """
     select t.hash, s.id from tokens t join servers s on s.token = t.id where t.hash = any($1) and s.holder = $2
 """
 _SPECS = """
-    select s.id, s.state, u.id as user_id, u.number, u.name, u.admin, t.hash, o.value as options, v.value as spawner_state
+    select s.id, s.state, u.id as user_id, u.number, u.name, u.admin, t.hash,
+           o.value as options, v.value as spawner_state
     from servers s join users u on u.id = s.user_id left join tokens t on t.id = s.token
     left join vault o on o.key = 'options:' || s.id left join vault v on v.key = 'state:' || s.id
     where s.id = any($1)

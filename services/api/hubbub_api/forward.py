@@ -9,8 +9,11 @@ import asyncpg
 import msgspec
 import structlog
 from aiohttp import web
-from hubbub.web.request import GATE, ApiError, client_address
 from multidict import CIMultiDict
+from yarl import URL
+
+from hubbub import telemetry
+from hubbub.web.request import GATE, ApiError, client_address
 
 log = structlog.get_logger()
 
@@ -72,7 +75,8 @@ class Auths:
             while True:
                 changed.clear()
                 rows = await connection.fetch(
-                    "select about from instances where service = 'auth' order by seen_at < now() - $1::interval, seen_at desc",
+                    "select about from instances where service = 'auth' "
+                    "order by seen_at < now() - $1::interval, seen_at desc",
                     STALE,
                 )
                 self._known = [msgspec.json.decode(row["about"], type=About) for row in rows]
@@ -92,22 +96,24 @@ class Auths:
         headers = CIMultiDict((k, v) for k, v in request.headers.items() if k.lower() not in _HOP_BY_HOP)
         headers["X-Hubbub-Forward"] = gate.forward_key
         headers["X-Hubbub-Client"] = client_address(request)
+        headers["traceparent"] = telemetry.traceparent()
         live = self._known[:]
         random.shuffle(live)
         for auth in live:
             try:
                 async with self._session.request(
                     request.method,
-                    auth.url + request.raw_path,
+                    URL(auth.url + request.raw_path, encoded=True),
                     data=body or None,
                     headers=headers,
                     allow_redirects=False,
                 ) as answer:
                     return await _copied(answer)
-            except aiohttp.ClientConnectorError as error:
-                log.warning("auth.unreachable", url=auth.url, error=str(error))
             except (aiohttp.ClientError, TimeoutError) as error:
-                log.warning("auth.failed", url=auth.url, error=str(error))
+                log.warning("auth.unreachable", url=auth.url, error=str(error) or type(error).__name__)
+                # Whoever was never reached has done nothing; reading twice does nothing either.
+                if isinstance(error, aiohttp.ClientConnectorError) or request.method in ("GET", "HEAD"):
+                    continue
                 raise ApiError(502, "The login service did not answer; try again in a moment") from None
         raise ApiError(503, "No login service is running; try again in a moment")
 

@@ -5,10 +5,10 @@ import sys
 from typing import Any
 
 from aiohttp import web
+
 from hubbub import JUPYTERHUB_VERSION, __version__
 from hubbub.domain.names import prefix
 from hubbub.web.request import GATE, ApiError, identify, require
-
 from hubbub_api.answers import answer, object_of, page_of, stamp, typed
 from hubbub_api.keys import BUS, ENDING, POOL, STOPPING
 from hubbub_api.shutdown import stop_everything

@@ -4,11 +4,11 @@ import asyncio
 
 import asyncpg
 from aiohttp import web
+
 from hubbub.bus import Bus
 from hubbub.follow import Follower
 from hubbub.handle import Committer
 from hubbub.vault import Vault
-
 from hubbub_api.activity import Activities
 from hubbub_api.models import Models, Secrets
 from hubbub_api.views import Views

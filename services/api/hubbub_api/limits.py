@@ -36,6 +36,12 @@ async def census(tx: Transaction) -> Census:
     return counted
 
 
+async def prepare(tx: Transaction, hub: Hub) -> None:
+    """Count those that are there. Call it before anything is decided, or the newcomer would be among them."""
+    if hub.concurrent_spawn_limit or hub.active_server_limit:
+        await census(tx)
+
+
 async def admit(tx: Transaction, hub: Hub) -> None:
     """Count one more start, or refuse it. Call it when nothing else can refuse it any more."""
     if not hub.concurrent_spawn_limit and not hub.active_server_limit:

@@ -4,11 +4,11 @@ import dataclasses
 from typing import Any
 
 import msgspec
+
 from hubbub.access import Identity, Roles
 from hubbub.domain import scope
 from hubbub.domain.names import escape, full_name, prefix
 from hubbub.vault import Vault
-
 from hubbub_api.activity import Activities, newest
 from hubbub_api.answers import stamp
 from hubbub_api.views import ServerRow, UserRow
@@ -58,7 +58,7 @@ class Models:
             "admin": user.admin,
             "user_info": None,
             "groups": [],
-            "roles": self._roles.of_user(user.name, user.admin),
+            "roles": self._roles.of_user(user.name, admin=user.admin),
             "server": default.prefix if default and default.ready else None,
             "pending": default.pending if default else None,
             "created": stamp(user.created),

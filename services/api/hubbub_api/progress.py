@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import nats
 from aiohttp import web
-from hubbub.web.request import ApiError, identify, require
 
+from hubbub.web.request import ApiError, identify, require
 from hubbub_api.keys import BUS, FOLLOWER, VIEWS
 from hubbub_api.user_servers import DEFAULT, NAMED, find, target
 from hubbub_api.views import ServerRow
@@ -89,7 +89,7 @@ async def _settled(
     with request.app[FOLLOWER].watch(server.id) as changed:
         while True:
             now = await request.app[VIEWS].server_by_id(server.id)
-            if now is None or (frame := _last_frame(now)) or now.pending is None:
+            if now is None or _last_frame(now) or now.pending is None:
                 await frames.put(None)
                 return (now and _last_frame(now)) or {"progress": 100, "failed": True, "message": "Spawn cancelled"}
             with suppress(TimeoutError):

@@ -8,18 +8,18 @@ import asyncpg
 import msgspec
 import structlog
 from cryptography.fernet import InvalidToken, MultiFernet
+
 from hubbub import faults, telemetry
 from hubbub.domain.message import Rejected
 from hubbub.domain.proxy import JoinProxy
 from hubbub.domain.route import AddRoute, RemoveRoute
 from hubbub.domain.server_messages import ReportOrphan, ReportOrphanRemoved, ServerCrashed, ServerStopped
-from hubbub.domain.server_states import Known
+from hubbub.domain.server_states import Absent, Known
 from hubbub.eventlog import Context
 from hubbub.handle import Committer
 from hubbub.rpc import Answer, Answers, Done, Refusal, Report, Reports, Routed, RouteReport
 from hubbub.transaction import Transaction
 from hubbub.views import PROXIES, ROUTES, SERVERS
-
 from hubbub_api.tokens import revoke_of
 
 log = structlog.get_logger()
@@ -101,4 +101,12 @@ class ReportBook:
                 proxy=proxy, server=report.server, attempt=report.attempt, target=report.target, reason=report.reason
             )
         context = Context.of(f"proxy:{proxy}", traceparent=report.traceparent or telemetry.traceparent())
-        await self._committer.execute(ROUTES, id, command, context)
+
+        async def body(tx: Transaction) -> None:
+            if isinstance(command, AddRoute) and isinstance(await tx.state(SERVERS, report.server), Absent):
+                # Deleted meanwhile, and the proxy will be told so; or nonsense.
+                log.warning("route.of_nobody", proxy=proxy, server=report.server)
+                return
+            await tx.act(ROUTES, id, command)
+
+        await self._committer.submit(body, context, [(ROUTES, id), (SERVERS, report.server)])

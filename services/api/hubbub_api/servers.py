@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import msgspec
 from aiohttp import web
+
 from hubbub.access import Identity
 from hubbub.domain.message import AlreadyExists, LimitReached, Rejected
 from hubbub.domain.names import check_display_name, check_server_name, prefix
@@ -24,13 +25,12 @@ from hubbub.domain.server_messages import (
     StartServer,
     StopServer,
 )
-from hubbub.domain.server_states import Running, Stopped
+from hubbub.domain.server_states import Stopped
 from hubbub.eventlog import Context
 from hubbub.rpc import Word
 from hubbub.transaction import Transaction
 from hubbub.views import SERVERS
 from hubbub.web.request import GATE
-
 from hubbub_api import limits
 from hubbub_api.keys import ACTIVITIES, BUS, COMMITTER, FOLLOWER, POOL, VIEWS
 from hubbub_api.views import ServerRow, UserRow
@@ -58,6 +58,7 @@ async def start(
     gate = request.app[GATE]
 
     async def body(tx: Transaction, id: str, *, new: bool) -> None:
+        await limits.prepare(tx, gate.options.hub)
         if new:
             await _create(tx, request, owner, id, name, display_name)
         state = await tx.state(SERVERS, id)
@@ -232,22 +233,9 @@ def context_of(request: web.Request, identity: Identity, part: str = "") -> Cont
     key = request.headers.get("Idempotency-Key", "")
     if not key:
         return Context.of(identity.actor)
-    named = "\0".join((identity.actor, request.method, request.path, key, part))
+    named = f"{identity.actor}\0{request.method}\0{request.path}\0{key}\0{part}"
     return Context.of(identity.actor, command=f"key:{hashlib.sha256(named.encode()).hexdigest()}")
 
 
 def note_activity(request: web.Request, server: ServerRow) -> None:
     request.app[ACTIVITIES].heard(f"server:{server.id}")
-
-
-__all__ = [
-    "Rejected",
-    "Running",
-    "create",
-    "delete",
-    "rename",
-    "start",
-    "stop",
-    "wait_until_ready",
-    "wait_until_stopped",
-]

@@ -1,9 +1,9 @@
 """`POST /shutdown`: ends the servers, if that is wanted, and then the house."""
 
 from aiohttp import web
+
 from hubbub.admin import stop_all
 from hubbub.rpc import Word
-
 from hubbub_api.keys import BUS, COMMITTER, POOL
 
 PATIENCE = 90.0

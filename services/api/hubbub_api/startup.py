@@ -3,6 +3,7 @@
 from uuid import uuid4
 
 import asyncpg
+
 from hubbub.config import Options
 from hubbub.domain.message import AlreadyExists
 from hubbub.domain.names import normalize_user_name

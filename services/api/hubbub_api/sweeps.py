@@ -5,6 +5,7 @@ from datetime import timedelta
 import asyncpg
 import msgspec
 import structlog
+
 from hubbub.bus import Bus
 from hubbub.config import Options
 from hubbub.domain.code import ExpireCode
@@ -18,7 +19,6 @@ from hubbub.handle import Committer
 from hubbub.rpc import Activity, Done, Lease, Leased, Sweep, Swept, Word
 from hubbub.transaction import Transaction
 from hubbub.views import CODES, PROXIES, SERVERS, SESSIONS
-
 from hubbub_api.activity import Activities
 from hubbub_api.claims import lose
 from hubbub_api.servers import STOP_SECONDS

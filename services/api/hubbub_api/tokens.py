@@ -9,6 +9,7 @@ from uuid import uuid4
 import asyncpg
 import msgspec
 from aiohttp import web
+
 from hubbub.access import Identity, token_scopes
 from hubbub.domain import scope
 from hubbub.domain.token import IssueToken, RevokeToken, TokenIssued
@@ -17,7 +18,6 @@ from hubbub.tokens import new_token, token_hash
 from hubbub.transaction import Transaction
 from hubbub.views import TOKENS
 from hubbub.web.request import GATE, NO_CREDENTIALS, ApiError, bearer, identify, require
-
 from hubbub_api.answers import answer, object_of, stamp, typed
 from hubbub_api.keys import ACTIVITIES, COMMITTER, MODELS, POOL, VAULT, VIEWS
 from hubbub_api.servers import context_of
@@ -54,7 +54,7 @@ def _model(request: web.Request, owner: UserRow, row: asyncpg.Record, held: froz
 
 
 def _held_by(request: web.Request, owner: UserRow) -> frozenset[str]:
-    return request.app[GATE].access.roles.user_scopes(owner.name, owner.admin)
+    return request.app[GATE].access.roles.user_scopes(owner.name, admin=owner.admin)
 
 
 @routes.get("/users/{user}/tokens")

@@ -4,13 +4,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from aiohttp import web
+
 from hubbub.bus import BusUnavailable, Remote
 from hubbub.domain.message import Rejected
 from hubbub.domain.names import check_display_name, check_server_name
 from hubbub.domain.server_states import Spawning
 from hubbub.rpc import LogTail, Word
 from hubbub.web.request import GATE, ApiError, identify, require
-
 from hubbub_api import servers
 from hubbub_api.answers import answer, body_of, object_of, typed
 from hubbub_api.keys import BUS, MODELS, SECRETS, VIEWS

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 from aiohttp import web
 from dateutil import parser as dates
+
 from hubbub.access import Identity
 from hubbub.domain import scope
 from hubbub.domain.message import AlreadyExists, NotFound
@@ -17,7 +18,6 @@ from hubbub.domain.user import CreateUser, DeleteUser, RenameUser, SetAdmin
 from hubbub.transaction import Transaction
 from hubbub.views import SERVERS, SESSIONS, TOKENS, USERS
 from hubbub.web.request import NO_CREDENTIALS, ApiError, identify, require
-
 from hubbub_api import servers
 from hubbub_api.answers import answer, object_of, page_of, typed
 from hubbub_api.keys import ACTIVITIES, COMMITTER, MODELS, POOL, SECRETS, VAULT, VIEWS

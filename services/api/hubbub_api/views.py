@@ -4,10 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import asyncpg
 import msgspec
+
 from hubbub.domain.server_messages import Failure
 from hubbub.domain.server_states import Held, Known, Running, Server, Spawning, Started, Stopped, Stopping
 
@@ -151,7 +151,8 @@ class Views:
         limit: int,
     ) -> tuple[list[UserRow], int]:
         """A page of users, and how many there are. *names*: only these (null: all)."""
-        where, values = ["true"], []  # type: tuple[list[str], list[Any]]
+        where = ["true"]
+        values: list[str | int | list[str]] = []
         if names is not None:
             values.append(list(names))
             where.append(f"u.name = any(${len(values)})")
@@ -161,7 +162,7 @@ class Views:
         if state:
             where.append(_BY_STATE[state])
         condition = " and ".join(where)
-        order = _ORDERS[sort.removeprefix("-")]
+        order, outer = _ORDERS[sort.removeprefix("-")]
         direction = "desc nulls last" if sort.startswith("-") else "asc nulls first"
         values += [limit, offset]
         rows = await self._pool.fetch(
@@ -169,7 +170,7 @@ class Views:
             f" select u.id, u.number, u.name, u.admin, a.at as last_activity, count(*) over () as total"
             f" from users u left join activity a on a.subject = 'user:' || u.id where {condition}"
             f" order by {order} {direction}, u.number limit ${len(values) - 1} offset ${len(values)}"
-            f") q join events e on e.position = q.number order by {order.replace('u.', 'q.').replace('a.at', 'q.last_activity')} {direction}, q.number",
+            f") q join events e on e.position = q.number order by {outer} {direction}, q.number",
             *values,
         )
         if rows:
@@ -187,7 +188,12 @@ _USERS = """
     from users u join events e on e.position = u.number
     left join activity a on a.subject = 'user:' || u.id
 """
-_ORDERS = {"id": "u.number", "name": "u.name", "last_activity": "a.at"}
+#: What to sort by, inside and outside of the page.
+_ORDERS = {
+    "id": ("u.number", "q.number"),
+    "name": ("u.name", "q.name"),
+    "last_activity": ("a.at", "q.last_activity"),
+}
 _BY_STATE = {
     "active": "exists (select from servers s where s.user_id = u.id and s.kind <> 'Stopped')",
     "ready": f"exists (select from servers s where s.user_id = u.id and {_READY})",

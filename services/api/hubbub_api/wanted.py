@@ -4,6 +4,7 @@ from typing import Any
 
 import asyncpg
 import msgspec
+
 from hubbub.config import Options
 from hubbub.rpc import Routes, Wanted, WantRoutes
 

@@ -11,6 +11,10 @@ import pytest
 from aiohttp import ClientResponse, DummyCookieJar
 from aiohttp.test_utils import TestClient, TestServer
 from cryptography.fernet import Fernet
+from tornado.web import create_signed_value
+from traitlets.config import Config
+from yarl import URL
+
 from hubbub.access import Access
 from hubbub.config import Options
 from hubbub.domain.message import Command
@@ -42,9 +46,6 @@ from hubbub_api import keys
 from hubbub_api.activity import Activities
 from hubbub_api.forward import Auths
 from hubbub_api.views import Views
-from tornado.web import create_signed_value
-from traitlets.config import Config
-from yarl import URL
 
 SECRET = b"s" * 32
 LATER = datetime.now(UTC) + timedelta(hours=1)

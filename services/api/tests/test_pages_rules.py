@@ -6,6 +6,7 @@ from importlib.resources import files
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+
 from hubbub.web.next_url import own_path, with_query
 from hubbub.web.pages import environment
 from hubbub.web.request import ApiError

@@ -12,7 +12,7 @@ from hubbub import schema, service
 from hubbub.config import ConfigError, Options
 from hubbub.handle import Committer
 from hubbub.settings import Settings, give_up
-from hubbub.vault import KeyError_, Vault
+from hubbub.vault import UnusableKey, Vault
 from hubbub_auth import authenticators
 from hubbub_auth.announce import announced
 from hubbub_auth.app import application
@@ -53,7 +53,7 @@ def main() -> None:
             try:
                 await web.SockSite(runner, listening, shutdown_timeout=5).start()
                 async with announced(pool, settings.instance, address(listening)):
-                    log.info("auth.ready", url=address(listening), authenticator=type(authenticator).__name__)
+                    service.announce("auth", url=address(listening), authenticator=type(authenticator).__name__)
                     await service.until(stop, asyncio.shield(committing))
             finally:
                 await runner.cleanup()  # what is being answered still needs the committer
@@ -84,7 +84,7 @@ def secret(text: str) -> bytes:
 def open_vault(keys: str) -> Vault:
     try:
         return Vault(keys)
-    except KeyError_ as error:
+    except UnusableKey as error:
         give_up(f"HUBBUB_VAULT_KEY is {error}")
 
 

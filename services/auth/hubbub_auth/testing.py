@@ -37,7 +37,7 @@ from hubbub_auth.app import application
 
 COOKIE_SECRET = secrets.token_bytes(32)
 FORWARD_KEY = secrets.token_hex(16)
-PASSWORD = "open sesame"  # noqa: S105 (of the tests' own authenticator)
+PASSWORD = "open sesame"
 
 CONFIG: dict[str, dict[str, Any]] = {
     "JupyterHub": {"authenticator_class": "dummy"},
@@ -45,7 +45,7 @@ CONFIG: dict[str, dict[str, Any]] = {
     "Authenticator": {"admin_users": {"root"}},
 }
 
-TOKEN = "/hub/api/oauth2/token"  # noqa: S105 (a path)
+TOKEN = "/hub/api/oauth2/token"
 VERIFIER = "v" * 50
 CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
 PKCE = {"code_challenge": CHALLENGE, "code_challenge_method": "S256"}

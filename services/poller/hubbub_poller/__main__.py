@@ -2,15 +2,11 @@
 
 import asyncio
 
-import structlog
-
 from hubbub.bus import connect
-from hubbub.service import run, until
+from hubbub.service import announce, run, until
 from hubbub.settings import Settings
 from hubbub_poller.activity import Collector
 from hubbub_poller.poller import Poller
-
-log = structlog.get_logger()
 
 
 def main() -> None:
@@ -22,7 +18,7 @@ def main() -> None:
             collector = Collector(bus, poller)
             await poller.listen()
             await collector.listen()
-            log.info("poller.ready")
+            announce("poller")
             await until(stop, poller.run(), poller.tick(), poller.follow_reconnects(), poller.beat(), collector.run())
 
     run("poller", settings, serve, "INFO")

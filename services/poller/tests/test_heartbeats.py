@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hubbub_poller.heartbeats import GONE, Watch
 
@@ -22,7 +23,7 @@ def test_somebody_who_is_heard_is_never_lost() -> None:
     watch = Watch(LEASE, 0)
     for now in _awake(watch, 0, 100):
         watch.hear("w1", now)
-        assert () == watch.lost(now)
+        assert watch.lost(now) == ()
 
 
 def test_somebody_silent_for_more_than_a_lease_is_lost_and_later_gone() -> None:
@@ -30,13 +31,13 @@ def test_somebody_silent_for_more_than_a_lease_is_lost_and_later_gone() -> None:
     watch.hear("w1", 0)
     lost_at = next(now for now in _awake(watch, 0, 100) if watch.lost(now))
     gone_at = next(now for now in _awake(watch, lost_at, 100) if watch.gone(now))
-    assert (11, 61) == (lost_at, gone_at)
-    assert ("w1",) == watch.lost(gone_at)
+    assert (lost_at, gone_at) == (11, 61)
+    assert watch.lost(gone_at) == ("w1",)
 
 
 def test_nobody_is_missed_who_was_never_heard_of() -> None:
     watch = Watch(LEASE, 0)
-    assert [()] * 30 == [watch.lost(now) for now in _awake(watch, 0, 30)]
+    assert [watch.lost(now) for now in _awake(watch, 0, 30)] == [()] * 30
 
 
 def test_somebody_who_should_be_there_has_a_lease_to_show() -> None:
@@ -44,14 +45,14 @@ def test_somebody_who_should_be_there_has_a_lease_to_show() -> None:
     [*_awake(watch, 0, 20)]
     watch.expect(["w1"], 20)
     watch.expect(["w1"], 21)
-    assert 31 == next(now for now in _awake(watch, 20, 100) if watch.lost(now))
+    assert next(now for now in _awake(watch, 20, 100) if watch.lost(now)) == 31
 
 
 def test_somebody_forgotten_is_not_missed() -> None:
     watch = Watch(LEASE, 0)
     watch.hear("w1", 0)
     watch.forget(["w1", "w2"])
-    assert [()] * 30 == [watch.lost(now) for now in _awake(watch, 0, 30)]
+    assert [watch.lost(now) for now in _awake(watch, 0, 30)] == [()] * 30
 
 
 def test_after_deafness_all_leases_start_afresh() -> None:
@@ -59,14 +60,14 @@ def test_after_deafness_all_leases_start_afresh() -> None:
     watch.hear("w1", 0)
     [*_awake(watch, 0, 9)]
     watch.afresh(9)
-    assert 20 == next(now for now in _awake(watch, 9, 100) if watch.lost(now))
+    assert next(now for now in _awake(watch, 9, 100) if watch.lost(now)) == 20
 
 
 def test_after_our_own_sleep_nobody_is_lost_at_once() -> None:
     watch = Watch(LEASE, 0)
     watch.hear("w1", 0)
-    assert () == watch.lost(500)
-    assert 511 == next(now for now in _awake(watch, 500, 600) if watch.lost(now))
+    assert watch.lost(500) == ()
+    assert next(now for now in _awake(watch, 500, 600) if watch.lost(now)) == 511
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 30), st.booleans()), max_size=50))

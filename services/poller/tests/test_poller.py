@@ -143,8 +143,8 @@ async def test_a_silent_worker_is_lost_then_gone_and_one_that_beats_is_not(
     # Nobody counts on it: it is forgotten.
     seen = len(api.sweeps)
     await api.until(lambda: len(api.sweeps) > seen + 1)
-    assert () == api.sweeps[-1][1].lost
-    assert [("spawner-worker.w2", False)] == [said for said in api.liveness if not said[1]]
+    assert api.sweeps[-1][1].lost == ()
+    assert [said for said in api.liveness if not said[1]] == [("spawner-worker.w2", False)]
     beating.cancel()
 
 
@@ -152,7 +152,7 @@ async def test_those_the_house_counts_on_are_lost_although_never_heard_of(api: F
     api.swept = Swept(holders=("w9",), proxies=("p9",))
     await begin()
     await api.until(lambda: any(sweep.lost == ("w9",) and sweep.lost_proxies == ("p9",) for _, sweep in api.sweeps))
-    assert ((), ()) == (api.sweeps[0][1].lost, api.sweeps[0][1].lost_proxies)
+    assert (api.sweeps[0][1].lost, api.sweeps[0][1].lost_proxies) == ((), ())
 
 
 async def test_while_the_house_does_not_answer_nobody_loses_a_lease(api: FakeApi, begin: Begin, worker: Bus) -> None:

@@ -21,12 +21,12 @@ async def test_it_says_that_it_is_ready_and_ends_when_asked_to(nats: NatsServer)
         line = await process.stderr.readline()
         process.terminate()
         await process.communicate()
-    assert ("poller.ready", "poller-1") == (json.loads(line)["event"], json.loads(line)["instance"])
-    assert 0 == process.returncode
+    assert (json.loads(line)["event"], json.loads(line)["instance"]) == ("poller.ready", "poller-1")
+    assert process.returncode == 0
 
 
 async def test_without_a_bus_it_names_what_is_missing() -> None:
     process = await _begin()
     _, said = await process.communicate()
-    assert 78 == process.returncode
+    assert process.returncode == 78
     assert "HUBBUB_NATS_URL" in said.decode().splitlines()[-1]

@@ -10,7 +10,7 @@ import msgspec
 import structlog
 from nats.aio.msg import Msg
 
-from hubbub import faults, telemetry
+from hubbub import faults, service, telemetry
 from hubbub.bus import Bus, token
 from hubbub.domain.route import Change, plan
 from hubbub.rpc import Head, Wanted
@@ -159,7 +159,7 @@ class Sync:
         log.debug("sync.reconciled", routes=len(wanted), ms=_ms(began))
         if done and not self.joined.is_set():
             self.joined.set()
-            log.info("proxy-sync.ready", routes=len(wanted), ms=_ms(began))
+            service.announce("proxy-sync", routes=len(wanted), ms=_ms(began))
 
     async def _settle(
         self,

@@ -5,17 +5,17 @@ from hubbub_proxy_sync.cursor import Cursor
 
 def test_events_in_order_miss_nothing() -> None:
     cursor = Cursor()
-    assert [False] * 4 == [cursor.hear("a", position) for position in (7, 8, 9, 10)]
+    assert [cursor.hear("a", position) for position in (7, 8, 9, 10)] == [False] * 4
 
 
 def test_a_gap_is_noticed_once() -> None:
     cursor = Cursor()
-    assert [False, True, False] == [cursor.hear("a", position) for position in (7, 9, 10)]
+    assert [cursor.hear("a", position) for position in (7, 9, 10)] == [False, True, False]
 
 
 def test_an_event_that_is_heard_again_is_no_gap() -> None:
     cursor = Cursor()
-    assert [False] * 5 == [cursor.hear("a", position) for position in (7, 8, 7, 8, 9)]
+    assert [cursor.hear("a", position) for position in (7, 8, 7, 8, 9)] == [False] * 5
 
 
 def test_another_epoch_is_another_log() -> None:

@@ -88,7 +88,7 @@ async def test_the_proxy_outlives_proxy_sync(house: FakeHouse, begin: Begin, env
     await _said(first, "proxy-sync.ready")
     first.terminate()
     async with asyncio.timeout(10):
-        assert 0 == await first.wait()
+        assert await first.wait() == 0
     assert {"/", "/extra", "/user/ada"} == (await _routes(environment)).keys()
     for number in range(2):
         house.wanted["ada"] = server("ada", attempt=2 + number)
@@ -96,7 +96,7 @@ async def test_the_proxy_outlives_proxy_sync(house: FakeHouse, begin: Begin, env
         assert pid == (await _said(again, "proxy.found"))["pid"]
         await _said(again, "proxy-sync.ready")
         again.kill()
-    assert [1, 2, 3] == [report.attempt for report in house.told if report.server == "ada"]
+    assert [report.attempt for report in house.told if report.server == "ada"] == [1, 2, 3]
     given = _of(pid, "environ")
     assert b"HUBBUB_" not in given
     assert TOKEN.encode() in given
@@ -113,7 +113,7 @@ async def test_a_killed_proxy_is_back_and_full_at_once(
     os.kill(pid, signal.SIGKILL)
     await house.until(lambda: house.joined > 1)
     assert pid != (await _said(process, "proxy.started"))["pid"]
-    assert 22 == len(await _routes(environment))
+    assert len(await _routes(environment)) == 22
 
 
 @pytest.mark.parametrize("point", ["proxy.before_add", "proxy.added", "proxy.reported"])
@@ -123,7 +123,7 @@ async def test_killed_on_its_way_it_ends_up_right(
     house.wanted |= {name: server(name) for name in ("ada", "bob")}
     first = await begin(HUBBUB_FAULT=f"{point}:1:{tmp_path / 'marker'}")
     async with asyncio.timeout(20):
-        assert -signal.SIGKILL == await first.wait()
+        assert await first.wait() == -signal.SIGKILL
     await _said(await begin(), "proxy-sync.ready")
     assert {"/", "/extra", "/user/ada", "/user/bob"} == (await _routes(environment)).keys()
     assert {"hub", "ada", "bob"} == {report.server for report in house.told if report.target}
@@ -144,5 +144,5 @@ async def test_what_it_cannot_use_is_named(begin: Begin, tmp_path: Path, config:
     left_out = {"HUBBUB_CHP_COMMAND": "", "CONFIGPROXY_AUTH_TOKEN": "" if "auth_token" in config else TOKEN}
     process = await begin(HUBBUB_CONFIG=str(file), **(left_out if "extra" not in config else {}))
     _, said = await process.communicate()
-    assert 78 == process.returncode, said.decode()
+    assert process.returncode == 78, said.decode()
     assert names in said.decode().splitlines()[-1]

@@ -99,13 +99,13 @@ async def test_every_route_is_found_as_it_was_set_and_can_be_deleted(proxy: Prox
     assert [*range(len(ODD))] == [found[spec]["data"]["attempt"] for spec in ODD]
     for spec in ODD:
         await proxy.delete_route(spec)
-    assert {} == await proxy.get_all_routes()
+    assert await proxy.get_all_routes() == {}
 
 
 async def test_adding_replaces_and_deleting_nothing_is_no_error(proxy: Proxy) -> None:
     await proxy.add_route("/user/ada/", "http://127.0.0.1:1", {})
     await proxy.add_route("/user/ada", "http://127.0.0.1:2", {})
-    assert ["http://127.0.0.1:2"] == [route["target"] for route in (await proxy.get_all_routes()).values()]
+    assert [route["target"] for route in (await proxy.get_all_routes()).values()] == ["http://127.0.0.1:2"]
     await proxy.delete_route("/user/bob/")
     assert await proxy.answers()
 
@@ -113,7 +113,7 @@ async def test_adding_replaces_and_deleting_nothing_is_no_error(proxy: Proxy) ->
 async def test_a_route_that_means_another_one_is_never_sent(proxy: Proxy) -> None:
     with pytest.raises(ValueError, match="cannot be routed"):
         await proxy.add_route("/user/../", "http://127.0.0.1:1", {})
-    assert {} == await proxy.get_all_routes()
+    assert await proxy.get_all_routes() == {}
 
 
 async def test_requests_for_odd_paths_reach_their_server(house: House) -> None:
@@ -142,7 +142,7 @@ async def test_the_routes_of_others_are_not_listed(house: House) -> None:
     async with aiohttp.ClientSession(headers={"Authorization": f"token {TOKEN}"}) as client:
         await client.post(f"{house.api_url}/api/routes/theirs", json={"target": "http://127.0.0.1:9"})
         await driver.add_route("/ours/", "http://127.0.0.1:1", {})
-        assert ["/ours/"] == list(await driver.get_all_routes())
+        assert list(await driver.get_all_routes()) == ["/ours/"]
         async with client.get(f"{house.api_url}/api/routes") as response:
             assert {"/", "/theirs", "/ours"} == set(await response.json())
 

@@ -68,8 +68,8 @@ async def test_a_server_that_responds_is_routed_and_one_that_stops_is_not(house:
     await house.happens("StopRequested", "ada")
     await house.until(lambda: len(house.told_of("ada")) == 2)
     assert "/user/ada/" not in proxy.routes
-    assert [None, ("ada",)] == [house.asked[0], house.asked[-1]]
-    assert ["missing", "not wanted"] == [report.reason for report in house.told if report.server == "ada"]
+    assert [house.asked[0], house.asked[-1]] == [None, ("ada",)]
+    assert [report.reason for report in house.told if report.server == "ada"] == ["missing", "not wanted"]
     assert {"a" * 32} == {report.traceparent[3:35] for report in house.told if report.server == "ada"}
 
 
@@ -83,7 +83,7 @@ async def test_events_that_nobody_is_routed_by_ask_nothing(house: FakeHouse, beg
     await house.bus.client.publish("hub.heartbeat.log", b"nonsense")
     await house.happens("ServerStopped", "bob")
     await house.until(lambda: house.told_of("bob") == [None])
-    assert [("bob",)] == house.asked[asked:]
+    assert house.asked[asked:] == [("bob",)]
 
 
 async def test_a_crowd_is_asked_for_together(house: FakeHouse, begin: Begin) -> None:
@@ -157,10 +157,10 @@ async def test_one_route_that_is_refused_keeps_none_of_the_others_away(house: Fa
     proxy.refuses = {"/user/ada/"}
     await begin(proxy)
     await house.until(lambda: house.told_of("bob") == ["http://127.0.0.1:4000"])
-    assert (0, []) == (house.joined, house.told_of("ada"))
+    assert (house.joined, house.told_of("ada")) == (0, [])
     proxy.refuses = set()
     await house.until(lambda: house.joined > 0)
-    assert ["http://127.0.0.1:4000"] == house.told_of("ada")
+    assert house.told_of("ada") == ["http://127.0.0.1:4000"]
 
 
 async def test_after_the_bus_was_away_everything_is_told_again(
@@ -173,7 +173,7 @@ async def test_after_the_bus_was_away_everything_is_told_again(
     house.wanted["bob"] = server("bob")
     await asyncio.to_thread(nats.start)
     await house.until(lambda: house.joined > 1)
-    assert [2, 1] == [len(house.told_of(name)) for name in ("ada", "bob")]
+    assert [len(house.told_of(name)) for name in ("ada", "bob")] == [2, 1]
 
 
 async def test_a_proxy_given_up_for_lost_joins_again(house: FakeHouse, begin: Begin) -> None:
@@ -183,7 +183,7 @@ async def test_a_proxy_given_up_for_lost_joins_again(house: FakeHouse, begin: Be
     await house.happens("ProxyLost", "another", kind="proxy")
     await house.happens("ProxyLost", NAME, kind="proxy")
     await house.until(lambda: house.joined == 2)
-    assert 2 == len(house.told_of("ada"))
+    assert len(house.told_of("ada")) == 2
 
 
 async def test_a_route_that_somebody_removed_is_noticed_and_news_of_the_others_told(
@@ -209,4 +209,4 @@ async def test_a_route_that_somebody_removed_is_noticed_and_news_of_the_others_t
     expected = {"/user/ada/": "2026-01-02T03:04:05.678000Z"}
     sent = [message for signal in signals for message in signal.values()]
     assert [expected] == [json.loads(msgspec.json.encode(m))["routes"] for m in sent if isinstance(m, Activity)]
-    assert [NAME] == [m.name for m in sent if isinstance(m, Heartbeat)]
+    assert [m.name for m in sent if isinstance(m, Heartbeat)] == [NAME]

@@ -14,8 +14,8 @@ def _untold(table: Table, *servers: str) -> list[tuple[str, int, str | None]]:
 def test_a_new_route_is_told_once() -> None:
     table = Table()
     table.put("/user/ada/", ADA)
-    assert [("ada", 1, "http://127.0.0.1:1")] == _untold(table, "ada")
-    assert [] == _untold(table, "ada")
+    assert _untold(table, "ada") == [("ada", 1, "http://127.0.0.1:1")]
+    assert _untold(table, "ada") == []
 
 
 def test_another_attempt_at_the_same_address_is_told() -> None:
@@ -31,12 +31,12 @@ def test_a_removed_route_is_told_once_with_its_attempt() -> None:
     table.put("/user/ada/", ADA)
     _untold(table, "ada")
     table.drop("/user/ada/")
-    assert [("ada", 1, None)] == _untold(table, "ada")
-    assert [] == _untold(table, "ada")
+    assert _untold(table, "ada") == [("ada", 1, None)]
+    assert _untold(table, "ada") == []
 
 
 def test_a_server_without_a_route_is_told_in_case_the_house_thinks_otherwise() -> None:
-    assert [("bob", 0, None)] == _untold(Table(), "bob")
+    assert _untold(Table(), "bob") == [("bob", 0, None)]
 
 
 def test_everything_is_told_again_to_a_house_that_may_have_forgotten() -> None:
@@ -47,7 +47,7 @@ def test_everything_is_told_again_to_a_house_that_may_have_forgotten() -> None:
     table.forget_told()
     table.read({})
     assert {"ada", "bob"} == table.servers()
-    assert [("ada", 1, None), ("bob", 4, None)] == _untold(table, "ada", "bob")
+    assert _untold(table, "ada", "bob") == [("ada", 1, None), ("bob", 4, None)]
 
 
 def test_the_routes_of_the_operator_are_not_told() -> None:
@@ -61,4 +61,4 @@ def test_a_server_that_took_over_the_route_of_another_keeps_it() -> None:
     table = Table()
     table.put("/user/ada/", ADA)
     table.put("/user/ada/", Placed("ada-again", 1, "http://127.0.0.1:2"))
-    assert {} == table.of(["ada"], [])
+    assert table.of(["ada"], []) == {}

@@ -5,11 +5,11 @@ from functools import partial
 
 import nats
 import structlog
+
 from hubbub import bus, service
 from hubbub.config import Options
 from hubbub.settings import Settings, give_up
-from hubbub.vault import KeyError_, sealer
-
+from hubbub.vault import UnusableKey, sealer
 from hubbub_spawner_worker.spawners.loading import NoSpawner, load_class
 from hubbub_spawner_worker.worker import Worker
 from hubbub_spawner_worker.workshop import furnish
@@ -29,7 +29,7 @@ async def work(settings: Settings, options: Options, stop: asyncio.Event) -> Non
     async with bus.connect(settings.nats_url, settings.instance) as connection:
         workshop = furnish(settings, options, partial(_publish, connection))
         worker = Worker(connection, workshop, pool=settings.pool, lease=settings.lease_seconds)
-        ready = partial(log.info, f"{NAME}.ready", worker=workshop.worker, pool=settings.pool, host=workshop.host)
+        ready = partial(service.announce, NAME, worker=workshop.worker, pool=settings.pool, host=workshop.host)
         await service.until(stop, worker.run(ready))
 
 
@@ -47,7 +47,7 @@ def _check(settings: Settings, options: Options) -> None:
         sealer(settings.bus_key)
     except NoSpawner as error:
         give_up(str(error))
-    except KeyError_ as error:
+    except UnusableKey as error:
         give_up(f"HUBBUB_BUS_KEY is not usable: {error}")
 
 

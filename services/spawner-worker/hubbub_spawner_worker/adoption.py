@@ -6,12 +6,12 @@ from typing import Protocol
 
 import msgspec
 import structlog
+
 from hubbub.bus import Bus
 from hubbub.domain.server_messages import ReportFound
 from hubbub.domain.server_states import Server
 from hubbub.rpc import Answer, Found, Hello, Report, Welcome
 from hubbub.settings import give_up
-
 from hubbub_spawner_worker.process import Process
 from hubbub_spawner_worker.spawners import Spawner
 from hubbub_spawner_worker.spool import Record

@@ -8,12 +8,12 @@ from typing import Protocol
 import msgspec
 import nats
 import structlog
+from nats.aio.msg import Msg
+
 from hubbub import faults, telemetry
 from hubbub.bus import Bus, BusUnavailable, Remote
 from hubbub.rpc import Claim, Claimed, Spec
 from hubbub.tokens import new_token, token_hash
-from nats.aio.msg import Msg
-
 from hubbub_spawner_worker.plugin import cancel
 
 log = structlog.get_logger()

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 
 import structlog
+
 from hubbub import telemetry
 from hubbub.domain.server_states import Server
 from hubbub.rpc import Answer, Report
-
 from hubbub_spawner_worker.plugin import cancel
 from hubbub_spawner_worker.workload import Deed, Watch, Workload, owed
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from hubbub import faults
 from hubbub.rpc import Spec
-
 from hubbub_spawner_worker import gate, proc
 from hubbub_spawner_worker.process import Process
 from hubbub_spawner_worker.spawners.spawner import Program

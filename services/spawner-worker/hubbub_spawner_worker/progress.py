@@ -3,9 +3,9 @@
 import json
 
 import structlog
+
 from hubbub import bus
 from hubbub.rpc import Spec
-
 from hubbub_spawner_worker.spawners import Spawner
 from hubbub_spawner_worker.workshop import Publish
 

@@ -5,6 +5,7 @@ from collections import deque
 
 import msgspec
 import structlog
+
 from hubbub.bus import Bus, BusUnavailable, Remote
 from hubbub.rpc import Answer, Answers, Report, Reports
 

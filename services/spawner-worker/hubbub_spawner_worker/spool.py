@@ -14,6 +14,7 @@ from typing import Self
 
 import msgspec
 import structlog
+
 from hubbub import bus
 from hubbub.rpc import Spec
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import msgspec
 import structlog
+
 from hubbub.bus import Bus, BusUnavailable, Remote
 from hubbub.domain.server_messages import Failure, ReportOrphanRemoved
 from hubbub.domain.server_states import Held as HeldState
 from hubbub.domain.server_states import Running, Server, Spawning, Started, Stopping
 from hubbub.rpc import Done, Heartbeat, Held, Holdings, LogTail, Person, Report, Spec, Word
-
 from hubbub_spawner_worker.adoption import Adoption
 from hubbub_spawner_worker.claims import Claims
 from hubbub_spawner_worker.holding import Holding, Lost

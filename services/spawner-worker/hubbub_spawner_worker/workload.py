@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 import structlog
+
 from hubbub import faults, telemetry
 from hubbub.domain.server_messages import (
     Failure,
@@ -18,7 +19,6 @@ from hubbub.domain.server_messages import (
 )
 from hubbub.domain.server_states import AwaitResponse, Effect, Running, Server, StartProcess, StopProcess, react
 from hubbub.rpc import Report, ServerReport, Spec
-
 from hubbub_spawner_worker import response
 from hubbub_spawner_worker.place import LocalPlace
 from hubbub_spawner_worker.plugin import Overdue, call, cancel

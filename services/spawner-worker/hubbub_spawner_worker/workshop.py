@@ -8,13 +8,13 @@ from urllib.parse import urlsplit
 
 import msgspec
 from cryptography.fernet import InvalidToken, MultiFernet
+from traitlets.config import Config
+
 from hubbub import bus, vault
 from hubbub.config import Options
 from hubbub.domain import names
 from hubbub.rpc import Spec
 from hubbub.settings import Settings
-from traitlets.config import Config
-
 from hubbub_spawner_worker.host import boot_id, host_id
 from hubbub_spawner_worker.logs import Logs
 from hubbub_spawner_worker.ports import Ports
@@ -103,7 +103,7 @@ class Workshop:
 
 
 def furnish(settings: Settings, options: Options, publish: Publish) -> Workshop:
-    """Raises NoSpawner or vault.KeyError_ if the configuration cannot be used."""
+    """Raises NoSpawner or vault.UnusableKey if the configuration cannot be used."""
     host, worker, data = host_id(), bus.token(settings.instance), settings.data_folder
     kind = load_class(options.hub.spawner_class)
     return Workshop(

@@ -12,6 +12,7 @@ import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import msgspec
 import pytest
@@ -32,7 +33,7 @@ from hubbub.domain.server_messages import (
     StartServer,
     StopServer,
 )
-from hubbub.domain.server_states import Absent, Running, Spawning, Stopped, react
+from hubbub.domain.server_states import Absent, Spawning, react
 from hubbub.rpc import (
     Answer,
     Answers,
@@ -91,11 +92,8 @@ def _address(folder, process):
 
 @pytest.fixture
 async def connection(nats_url):
-    """A connection whose streams are empty."""
+    """A connection to it, with the house's streams; every test has a pool of its own."""
     async with bus.connect(nats_url, "test") as connected:
-        for name in ("TICKETS", "EVENTS", "PROGRESS"):
-            with contextlib.suppress(Exception):
-                await connected.js.delete_stream(name)
         await connected.ensure_streams()
         yield connected
 
@@ -114,6 +112,7 @@ class Api:
         self.deaf_to_claims = 0
         self.hello_refusal = None
         self.holdings_hidden = False
+        self.key = KEY
         self.sealer = Fernet(KEY.encode())
         self._answered = {}
         self._changed = asyncio.Event()
@@ -185,7 +184,9 @@ class Api:
         if claim.hashes not in self._answered:
             waiting = [id for id, state in self.states.items() if isinstance(state, Spawning) and not state.holder]
             taken = waiting[: len(claim.hashes)]
-            specs = tuple(self._give(id, worker, claim.host, hash) for id, hash in zip(taken, claim.hashes, strict=False))
+            specs = tuple(
+                self._give(id, worker, claim.host, hash) for id, hash in zip(taken, claim.hashes, strict=False)
+            )
             self._answered[claim.hashes] = Claimed(specs=specs, waiting=len(waiting) - len(taken))
         if self.deaf_to_claims:
             self.deaf_to_claims -= 1
@@ -231,9 +232,7 @@ class Api:
             return Welcome(refused=Refusal(kind="Invalid", message=self.hello_refusal))
         answers = []
         for found in hello.found:
-            report = ReportFound(
-                attempt=found.attempt, worker=worker, host=hello.host, deadline=_soon(), url=found.url
-            )
+            report = ReportFound(attempt=found.attempt, worker=worker, host=hello.host, deadline=_soon(), url=found.url)
             answers.append(self._decided(found.server, report))
         kept = {found.server for found, answer in zip(hello.found, answers, strict=True) if answer.state}
         for server, state in list(self.states.items()):
@@ -280,8 +279,8 @@ def _soon():
 
 
 @pytest.fixture
-async def api(connection, tmp_path):
-    made = Api(connection, f"pool{tmp_path.name[-12:].replace('_', '')}")
+async def api(connection):
+    made = Api(connection, f"pool-{uuid4().hex[:8]}")
     await made.open()
     await made.make_consumer()
     return made
@@ -304,7 +303,7 @@ class Hired:
 
 
 @pytest.fixture
-async def hire(nats_url, api, tmp_path, standin):
+async def hire(nats_url, api, tmp_path, standin, end_all):
     """hire(name, kind, **options of c.Spawner): a worker whose data folder is that of all the others."""
     async with contextlib.AsyncExitStack() as stack:
 
@@ -333,12 +332,13 @@ async def hire(nats_url, api, tmp_path, standin):
             return hired
 
         yield make
-    _end_all(tmp_path)
 
 
-def _end_all(folder):
+@pytest.fixture
+def end_all(tmp_path):
     """No test leaves a server behind."""
-    for path in folder.glob("spool/*/*/*.json"):
+    yield
+    for path in tmp_path.glob("spool/*/*/*.json"):
         with contextlib.suppress(ProcessLookupError, KeyError, ValueError, TypeError):
             os.killpg(json.loads(path.read_text())["pid"], signal.SIGKILL)
 
@@ -381,6 +381,3 @@ def is_alive():
         return text.rpartition(")")[2].split()[0] not in "ZX"
 
     return look
-
-
-__all__ = ["Running", "Stopped"]

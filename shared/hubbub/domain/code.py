@@ -94,7 +94,7 @@ def decide(state: CodeState, command: CodeCommand) -> Sequence[CodeEvent]:
             raise AssertionError((state, command))
 
 
-def evolve(state: CodeState, event: CodeEvent) -> CodeState:
+def evolve(_: CodeState, event: CodeEvent) -> CodeState:
     match event:
         case CodeIssued():
             return Code(**{field: getattr(event, field) for field in event.__struct_fields__})

@@ -29,8 +29,15 @@ def normalize_user_name(name: str) -> str:
     return name.strip().lower()
 
 
+#: They would be other places than they say, as parts of a path, or in the proxy's table of routes.
+_NO_SEGMENTS = frozenset({".", "..", "__proto__"})
+
+
 def check_user_name(name: str) -> None:
+    """Anything printable that can be one segment of a path."""
     if not name or len(name) > 255 or "/" in name or name != name.strip() or not name.isprintable():
+        raise Invalid(f"Invalid username: {name!r}")
+    if name in _NO_SEGMENTS:
         raise Invalid(f"Invalid username: {name!r}")
 
 

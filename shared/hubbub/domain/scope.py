@@ -128,9 +128,9 @@ def expand(scopes: Iterable[str], *, user: str = "", server: str = "", service: 
             value = {"user": user, "server": server, "service": service}.get(filter, "")
             if not value:
                 continue
-            scope = f"{base}!{filter}={value}"
+            filter = f"{filter}={value}"
         if base in TREE:
-            found |= children(scope)
+            found |= children(base + mark + filter)
     return frozenset(found)
 
 

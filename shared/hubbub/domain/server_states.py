@@ -37,7 +37,10 @@ class Stopped(Known, frozen=True, kw_only=True):
 
 
 class Held(Known, frozen=True, kw_only=True):
-    """What the active shapes share. `since`: when the start was wished for. `holder` and `host` are null only while a start waits for a worker."""
+    """What the active shapes share.
+
+    `since`: when the start was wished for. `holder` and `host` are null only while it waits for a worker.
+    """
 
     since: datetime
     pool: str

@@ -71,7 +71,7 @@ def decide(state: SessionState, command: SessionCommand) -> Sequence[SessionEven
             raise AssertionError((state, command))
 
 
-def evolve(state: SessionState, event: SessionEvent) -> SessionState:
+def evolve(_: SessionState, event: SessionEvent) -> SessionState:
     match event:
         case SessionOpened():
             return Session(user=event.user, hash=event.hash, address=event.address, expires_at=event.expires_at)

@@ -86,7 +86,7 @@ def decide(state: TokenState, command: TokenCommand) -> Sequence[TokenEvent]:
             raise AssertionError((state, command))
 
 
-def evolve(state: TokenState, event: TokenEvent) -> TokenState:
+def evolve(_: TokenState, event: TokenEvent) -> TokenState:
     match event:
         case TokenIssued():
             return Token(**{field: getattr(event, field) for field in event.__struct_fields__})

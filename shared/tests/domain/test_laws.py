@@ -5,12 +5,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from hubbub.domain.message import REFUSALS, Event, Rejected, State
 from hubbub.domain.server_messages import Failure
 from hubbub.testing.given import after, stored
 from hubbub.views import VIEWS, View
-from hypothesis import given
-from hypothesis import strategies as st
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 texts = st.sampled_from(["", "a", "ada", "ünï\u2028\x00", '"{}'])

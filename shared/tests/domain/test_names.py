@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+
 from hubbub.domain.message import Invalid
 from hubbub.domain.names import (
     check_display_name,

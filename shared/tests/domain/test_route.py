@@ -3,12 +3,13 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from hubbub.domain.message import Event
 from hubbub.domain.route import AddRoute, Change, NoRoute, RemoveRoute, Route, RouteAdded, RouteRemoved, decider, plan
 from hubbub.testing.given import after
 from hubbub.testing.given import given as given_of
-from hypothesis import given
-from hypothesis import strategies as st
 
 HERE, THERE = "http://10.0.0.5:8888", "http://10.0.0.6:8888"
 COMMON: dict[str, Any] = {"proxy": "p1", "server": "s1"}

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+
 from hubbub.domain.message import Busy, Rejected, StaleAttempt
 from hubbub.domain.server import decider
 from hubbub.domain.server_messages import (

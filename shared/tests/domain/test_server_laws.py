@@ -4,6 +4,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
 from hubbub.domain.message import Rejected, StaleAttempt
 from hubbub.domain.server import decider
 from hubbub.domain.server_messages import (
@@ -41,8 +44,6 @@ from hubbub.domain.server_states import (
     react,
 )
 from hubbub.testing.given import after
-from hypothesis import given
-from hypothesis import strategies as st
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SOON = NOW + timedelta(minutes=1)

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+
 from hubbub.domain import code, proxy, session, token, user
 from hubbub.domain.code import CodeExpired, CodeIssued, CodeRedeemed, ExpireCode, IssueCode, RedeemCode
 from hubbub.domain.message import AlreadyExists, Command, Decider, Event, NotFound

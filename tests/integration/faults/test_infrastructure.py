@@ -1,4 +1,7 @@
-"""The bus, the database or the proxy may go away and come back while servers start; the bus may lose everything."""
+"""The bus, the database or the proxy may go away and come back while servers start; the bus may lose everything.
+
+No service dies of it.
+"""
 
 import os
 import shutil
@@ -6,6 +9,7 @@ import signal
 from pathlib import Path
 
 import pytest
+
 from burst import PEOPLE, killed, pids, settle_in, some_ready, starting
 from checks import all_ready, five_checks
 from stack import Hub, eventually, hub
@@ -16,7 +20,9 @@ async def test_the_bus_is_killed(tmp_path: Path):
         await settle_in(it)
         async with starting(it):
             await some_ready(it, 5)
+            services = it.services()
             it.kill("nats")
+        assert it.services() == services
 
 
 async def test_the_bus_loses_its_disk(tmp_path: Path):
@@ -24,7 +30,9 @@ async def test_the_bus_loses_its_disk(tmp_path: Path):
         await settle_in(it)
         async with starting(it):
             await some_ready(it, 5)
+            services = it.services()
             _lose_the_disk_of_the_bus(it)
+        assert it.services() == services
 
 
 @pytest.mark.long
@@ -53,7 +61,9 @@ async def test_the_database_goes_and_comes_back(tmp_path: Path, number: signal.S
         await settle_in(it)
         async with starting(it):
             await some_ready(it, 5)
+            services = it.services()
             os.kill(it.pid("postgres"), number)
+        assert it.services() == services
 
 
 async def test_the_proxy_is_killed(tmp_path: Path):
@@ -61,7 +71,9 @@ async def test_the_proxy_is_killed(tmp_path: Path):
         await settle_in(it)
         async with starting(it):
             await some_ready(it, 5)
+            services = it.services()
             it.proxy().kill()
+        assert it.services() == services
         await _all_answer(it)
 
 

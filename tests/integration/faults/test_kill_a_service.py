@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+
 from burst import PEOPLE, Fault, all_stopped, settle_in, some_ready, starting, stop
 from checks import five_checks
 from stack import hub

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from burst import PEOPLE, all_stopped, killed, pids, settle_in, some_ready, start, starting
 from checks import all_ready, five_checks
 from stack import Hub, hub

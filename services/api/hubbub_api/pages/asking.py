@@ -5,10 +5,10 @@ from functools import wraps
 from typing import TypeAlias
 
 from aiohttp import web
+
 from hubbub.access import Identity
 from hubbub.web.next_url import with_query
 from hubbub.web.request import GATE, NO_CREDENTIALS, ApiError, Handler, check_xsrf, identify, redirect
-
 from hubbub_api.keys import VIEWS
 from hubbub_api.views import UserRow
 

@@ -8,6 +8,7 @@ from functools import lru_cache
 from importlib.resources import files
 
 from aiohttp import web
+
 from hubbub.web.request import ApiError
 
 _NAME = re.compile(r"[a-z0-9_-]+\.(?:css|js|svg|png|woff2)")

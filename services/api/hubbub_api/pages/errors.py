@@ -4,6 +4,7 @@ from http import HTTPStatus
 
 import structlog
 from aiohttp import web
+
 from hubbub.access import Identity
 from hubbub.web.pages import render
 from hubbub.web.request import identify

@@ -1,12 +1,12 @@
 """The home page: one's own servers. And the hub's front door, which leads to where one most likely wants to go."""
 
 from aiohttp import web
+
 from hubbub.access import Identity
 from hubbub.domain.names import escape, prefix
 from hubbub.web.next_url import asked_for, keeping_query
 from hubbub.web.pages import render
 from hubbub.web.request import GATE, redirect
-
 from hubbub_api.keys import VIEWS
 from hubbub_api.pages.asking import logged_in
 from hubbub_api.pages.card import card

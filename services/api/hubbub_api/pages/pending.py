@@ -1,11 +1,11 @@
 """The progress page of a start, and what became of it. Reading it never changes anything."""
 
 from aiohttp import web
+
 from hubbub.access import Identity
 from hubbub.web.next_url import asked_for
 from hubbub.web.pages import render
 from hubbub.web.request import GATE, ApiError, redirect, require
-
 from hubbub_api.keys import VIEWS
 from hubbub_api.pages.asking import logged_in, owner_of
 from hubbub_api.pages.card import card, failure_of

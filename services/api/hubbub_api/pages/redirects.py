@@ -4,8 +4,8 @@ import re
 from urllib.parse import urlsplit
 
 from aiohttp import web
-from hubbub.web.request import GATE, redirect
 
+from hubbub.web.request import GATE, redirect
 from hubbub_api.pages.asking import prefix_of
 
 

@@ -3,12 +3,12 @@
 from typing import NoReturn
 
 from aiohttp import web
+
 from hubbub.access import Identity
 from hubbub.domain.message import Rejected
 from hubbub.web.next_url import asked_for, keeping_query, with_query
 from hubbub.web.pages import render
 from hubbub.web.request import GATE, redirect, require
-
 from hubbub_api import servers
 from hubbub_api.answers import status_of
 from hubbub_api.keys import VIEWS

@@ -7,6 +7,8 @@ from typing import NoReturn
 
 import msgspec
 from aiohttp import web
+from yarl import URL
+
 from hubbub import JUPYTERHUB_VERSION
 from hubbub.access import Identity
 from hubbub.domain.names import escape
@@ -14,8 +16,6 @@ from hubbub.domain.server_states import Running
 from hubbub.web.next_url import with_query
 from hubbub.web.pages import render
 from hubbub.web.request import GATE, NOT_FOUND, ApiError, by_token, check_xsrf, identify, redirect
-from yarl import URL
-
 from hubbub_api.answers import own_url
 from hubbub_api.keys import VIEWS
 from hubbub_api.pages.asking import logged_in, prefix_of, to_login

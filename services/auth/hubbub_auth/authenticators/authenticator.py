@@ -1,7 +1,5 @@
 """Who may log in: the interface of JupyterHub's Authenticator, as operators' classes know it."""
 
-# ruff: noqa: ARG002 (the arguments are the interface, whether or not a default looks at them)
-
 import inspect
 import re
 from collections.abc import Awaitable, Callable

@@ -1,7 +1,5 @@
 """Anybody is who they say they are: for trying things out."""
 
-# ruff: noqa: ARG002 (the arguments are the interface)
-
 from hmac import compare_digest
 from typing import Any
 

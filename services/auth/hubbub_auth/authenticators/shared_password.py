@@ -1,7 +1,5 @@
 """One password for all, and another for administrators: for workshops and the like."""
 
-# ruff: noqa: ARG002 (the arguments are the interface)
-
 from hmac import compare_digest
 from typing import Any
 

@@ -4,8 +4,6 @@ oauthlib takes absolute redirect URIs alone, and those of servers are paths: pat
 that exists nowhere, and come out without it.
 """
 
-# ruff: noqa: ARG002 (the arguments are the interface)
-
 import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,0 +1,194 @@
+"""After a whole run, at the most talkative log level, no secret is anywhere but where it has to be."""
+
+import asyncio
+import json
+import urllib.parse
+from pathlib import Path
+
+import asyncpg
+import psutil
+from yarl import URL
+
+from browser import Browser
+from stack import TOKEN, Hub, eventually, hub
+from wiretap import tapped
+
+#: Who may hold secrets, to be read by their owner alone.
+KEEPERS = {"secrets.json", "nats.conf", "login-password", "run/stack.json"}
+
+PASSWORD = "password-of-everyone"
+WRONG = "not-the-password-at-all"
+OPTION = "what-only-ada-should-know"
+KEY = "the-idempotency-key-of-ada"
+BROKEN = "in-a-body-that-cannot-be-read"
+FORGED = "a-token-that-nobody-has-given-out"
+
+
+async def test_no_secret_leaks(tmp_path: Path):
+    async with hub(tmp_path / "data", environ={"TEST_LOG_LEVEL": "DEBUG"}) as it:
+        async with tapped(it) as tape:
+            used = await live(it)
+        assert tape.about("hub.rpc.claim")
+        assert tape.about("_INBOX_pool-default")
+        kept = {
+            f"{name} of secrets.json": value
+            for name, value in json.loads((it.data / "secrets.json").read_text()).items()
+        }
+        secrets = {**used, **kept}
+        assert all(len(value) > 10 for value in secrets.values()), secrets
+        found = [
+            *leaks(secrets, {"the bus": b"\n".join(tape.messages)}),
+            *leaks(secrets, {f"table {name}": text for name, text in (await tables(it)).items()}),
+            *leaks(secrets, {f"arguments of {pid}": text for pid, text in arguments(it).items()}),
+            *leaks(secrets, files(it)),
+        ]
+        assert not found, "\n".join(found)
+        status = await it.stop()
+        assert status == 0
+        found = leaks(secrets, files(it))
+        assert not found, "\n".join(found)
+
+
+async def live(it: Hub) -> dict[str, str]:
+    """A login, a server, its login, tokens, mistakes; the secrets that were used on the way."""
+    used = {"password": PASSWORD, "wrong password": WRONG, "option": OPTION, "key": KEY, "service token": TOKEN}
+    async with Browser(it.url) as browser:
+        await browser.login("ada", WRONG)
+        status, _ = await browser.login("ada", PASSWORD)
+        assert status == 200
+        for cookie in browser.session.cookie_jar:
+            # The session's id is no secret: it proves nothing, and servers are told it.
+            if cookie.key != "jupyterhub-session-id":
+                used[f"cookie {cookie.key}"] = cookie.value.strip('"')
+        used |= await own_token(it)
+        used |= await own_server(it, browser)
+        used |= await mistakes(it, used)
+        status, _ = await browser.get("/hub/logout")
+        assert status == 200
+    status, _ = await it.api("DELETE", "/users/ada/server")
+    assert status in (202, 204)
+    await eventually(lambda: _is_stopped(it), 20, "ada's server to stop")
+    return used
+
+
+async def _is_stopped(it: Hub) -> bool:
+    return bool((await it.model("ada"))["servers"][""]["stopped"])
+
+
+async def own_token(it: Hub) -> dict[str, str]:
+    asked = {"note": "of the test"}
+    status, body = await it.api("POST", "/users/ada/tokens", asked, headers={"Idempotency-Key": KEY})
+    assert status == 201
+    token = body["token"]
+    status, again = await it.api("POST", "/users/ada/tokens", asked, headers={"Idempotency-Key": KEY})
+    assert (status, again["token"]) == (201, token)
+    status, _ = await it.api("GET", "/user", token=token)
+    assert status == 200
+    return {"token": token}
+
+
+async def own_server(it: Hub, browser: Browser) -> dict[str, str]:
+    """What a single-user server does at its owner's first visit."""
+    status, _ = await it.api("POST", "/users/ada/server", {"user_options": {"password": OPTION}})
+    assert status in (201, 202)
+    await eventually(lambda: it.is_ready("ada"), 30, "ada's server ready")
+    answer = await it.standin("ada")
+    assert answer is not None
+    env = answer["env"]
+    client, secret = env["JUPYTERHUB_CLIENT_ID"], env["JUPYTERHUB_API_TOKEN"]
+    back = env["JUPYTERHUB_OAUTH_CALLBACK_URL"]
+    query = {"client_id": client, "redirect_uri": back, "response_type": "code", "state": "state-of-the-server-s-own"}
+    authorize = URL(f"{it.url}hub/api/oauth2/authorize").with_query(query)
+    async with browser.session.get(authorize, allow_redirects=False) as response:
+        assert response.status == 302, await response.text()
+        code = URL(response.headers["Location"]).query["code"]
+    fields = {"client_id": client, "grant_type": "authorization_code", "code": code, "redirect_uri": back}
+    exchange = f"{env['JUPYTERHUB_API_URL']}/oauth2/token"
+    async with it.session.post(exchange, data={**fields, "client_secret": FORGED}) as response:
+        assert response.status == 401 or response.status == 400
+    async with it.session.post(exchange, data={**fields, "client_secret": secret}) as response:
+        assert response.status == 200, await response.text()
+        token = (await response.json())["access_token"]
+    async with it.session.post(exchange, data={**fields, "client_secret": secret}) as response:
+        assert response.status == 400
+    status, body = await it.api("GET", "/user", token=token)
+    assert (status, body["name"]) == (200, "ada")
+    status, _ = await it.api("POST", "/users/ada/activity", {"last_activity": "2026-01-01T00:00:00Z"}, token=secret)
+    assert status == 200
+    return {"server's token": secret, "code": code, "access token": token}
+
+
+async def mistakes(it: Hub, used: dict[str, str]) -> dict[str, str]:
+    """Errors are where secrets get into logs."""
+    status, _ = await it.api("GET", "/user", token=FORGED)
+    assert status == 403
+    headers = {"Authorization": f"token {used['token']}", "Content-Type": "application/json"}
+    bodies = [f'{{"user_options": {{"password": "{BROKEN}"}}', f'{{"user_options": "{BROKEN}"}}', f'"{BROKEN}"']
+    for body in bodies:
+        async with it.session.post(f"{it.url}hub/api/users/ada/server", data=body, headers=headers) as response:
+            assert response.status == 400, await response.text()
+    async with it.session.get(f"{it.url}hub/api/user", params={"token": used["token"]}) as response:
+        assert response.status == 403
+    async with it.session.get(f"{it.url}hub/nowhere", params={"token": used["token"]}) as response:
+        assert response.status == 404
+    # The bus and the database go away at the worst moment: what is retried is named in logs.
+    it.kill("nats")
+    it.kill("postgres")
+    status, _ = await again(it, {"user_options": {"password": OPTION}})
+    assert status in (201, 202)
+    await eventually(lambda: it.is_ready("ada", "lab"), 30, "a second server ready")
+    return {"in a broken body": BROKEN, "forged token": FORGED}
+
+
+async def again(it: Hub, body: object) -> tuple[int, object]:
+    while True:
+        status, answer = await it.api("POST", "/users/ada/servers/lab", body)
+        if status != 503:
+            return status, answer
+        await asyncio.sleep(0.1)
+
+
+def leaks(secrets: dict[str, str], places: dict[str, bytes]) -> list[str]:
+    """A sentence for each secret that is somewhere."""
+    found = []
+    for place, text in places.items():
+        for name, secret in secrets.items():
+            for spelling in {secret, urllib.parse.quote(secret, safe="")}:
+                if (at := text.find(spelling.encode())) >= 0:
+                    found.append(f"{name} is in {place}: ...{text[max(0, at - 150) : at + 20]!r}")
+                    break
+    return found
+
+
+async def tables(it: Hub) -> dict[str, bytes]:
+    connection = await asyncpg.connect(it.running()["owner_dsn"])
+    try:
+        names = await connection.fetch("select tablename from pg_tables where schemaname = 'public'")
+        assert "events" in {row[0] for row in names}
+        return {
+            name: "\n".join(row[0] for row in await connection.fetch(f'select t::text from public."{name}" t')).encode()
+            for (name,) in names
+        }
+    finally:
+        await connection.close()
+
+
+def arguments(it: Hub) -> dict[int, bytes]:
+    """Anybody on the machine may read them."""
+    up = psutil.Process(it.pid_of_up())
+    everybody = [up, *up.children(recursive=True), it.proxy(), *it.workloads()]
+    return {process.pid: "\n".join(process.cmdline()).encode() for process in everybody}
+
+
+def files(it: Hub) -> dict[str, bytes]:
+    found = {}
+    for path in it.data.rglob("*"):
+        name = str(path.relative_to(it.data))
+        if not path.is_file():
+            continue
+        if name in KEEPERS:
+            assert path.stat().st_mode & 0o077 == 0, f"others may read {name}"
+            continue
+        found[f"file {name}"] = path.read_bytes()
+    assert any(name.startswith("file log/") for name in found)
+    return found

@@ -1,0 +1,56 @@
+"""Hears every message on the bus, by all the credentials together: none of them alone may hear everything."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import nats
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from stack import Hub
+
+
+@asynccontextmanager
+async def as_user(hub: Hub, user: str) -> AsyncIterator[Client]:
+    """A connection with the credentials of a service."""
+    config = json.loads((hub.data / "nats.conf").read_text())
+    [found] = [each for each in config["authorization"]["users"] if each["user"] == user]
+    client = await nats.connect(
+        f"nats://127.0.0.1:{config['port']}",
+        user=user,
+        password=found["password"],
+        inbox_prefix=f"_INBOX_{user}".encode(),
+    )
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+class Tape:
+    """What was said: subject, headers and payload of each message."""
+
+    def __init__(self) -> None:
+        self.messages: list[bytes] = []
+
+    async def hear(self, message: Msg) -> None:
+        headers = json.dumps(dict(message.headers or {}))
+        self.messages.append(f"{message.subject}\n{headers}\n".encode() + message.data)
+
+    def about(self, subject: str) -> int:
+        """How many messages on subjects that begin like this."""
+        return sum(message.startswith(subject.encode()) for message in self.messages)
+
+
+@asynccontextmanager
+async def tapped(hub: Hub) -> AsyncIterator[Tape]:
+    tape = Tape()
+    config = json.loads((hub.data / "nats.conf").read_text())
+    async with AsyncExitStack() as stack:
+        for user in config["authorization"]["users"]:
+            client = await stack.enter_async_context(as_user(hub, user["user"]))
+            for subject in user["permissions"]["subscribe"].get("allow", ()):
+                await client.subscribe(subject, cb=tape.hear)
+            await client.flush()
+        yield tape
