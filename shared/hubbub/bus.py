@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from string import ascii_letters, digits
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 import nats
@@ -41,6 +42,10 @@ class BusUnavailable(Exception):
     """Nobody answered; whether anything happened is not known."""
 
 
+class BusClosed(Exception):
+    """The server has thrown us out for good; only a new process may try again."""
+
+
 class Remote(Exception):
     """The other side failed; nothing is known to have happened, and asking again is right."""
 
@@ -70,7 +75,10 @@ class Bus:
             raise asyncio.CancelledError
         if answer.headers and (failure := answer.headers.get("error")):
             raise Remote(failure)
-        return msgspec.json.decode(answer.data, type=reply)
+        try:
+            return msgspec.json.decode(answer.data, type=reply)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise Remote(f"unreadable answer: {error}") from None
 
     async def ask_until_answered(
         self, subject: str, message: msgspec.Struct, reply: type[M], *, timeout: float = 5.0, pause: float = 0.1
@@ -148,11 +156,15 @@ class Bus:
 async def connect(url: str, name: str) -> AsyncIterator[Bus]:
     """A connection that never gives up on its server. *url*: nats://user:password@host:port, or several
     separated by commas, with the same credentials.
+
+    If the server ends it for good (a user was removed, say), the client would stay closed for ever: then the
+    task that is inside this is cancelled, and BusClosed raised.
     """
     urls = [part.strip() for part in url.split(",")]
     first = urlsplit(urls[0])
     servers = [f"nats://{urlsplit(part).hostname}:{urlsplit(part).port or 4222}" for part in urls]
     bus: Bus | None = None
+    last = ""
 
     async def disconnected() -> None:
         log.warning("bus.disconnected")
@@ -163,11 +175,27 @@ async def connect(url: str, name: str) -> AsyncIterator[Bus]:
             bus.reconnected.set()
 
     async def failed(error: Exception) -> None:
-        log.debug("bus.error", error=str(error) or type(error).__name__)
+        nonlocal last
+        text = str(error) or type(error).__name__
+        # What is forbidden, or a wrong password, is otherwise seen only as silence. Tried for ever, but said once.
+        if "violation" in text.lower() and text != last:
+            log.error("bus.forbidden", error=text)
+        else:
+            log.debug("bus.error", error=text)
+        last = text
+
+    owner = asyncio.current_task()
+    leaving = thrown_out = False
+
+    async def closed() -> None:
+        nonlocal thrown_out
+        if not leaving and owner is not None:
+            thrown_out = True
+            owner.cancel()
 
     options: dict[str, Any] = {}
     if first.username:
-        options = {"user": first.username, "password": first.password}
+        options = {"user": unquote(first.username), "password": unquote(first.password or "")}
     client = await nats.connect(
         servers,
         name=name,
@@ -179,18 +207,29 @@ async def connect(url: str, name: str) -> AsyncIterator[Bus]:
         disconnected_cb=disconnected,
         reconnected_cb=reconnected,
         error_cb=failed,
+        closed_cb=closed,
         **options,
     )
     bus = Bus(client)
     try:
         yield bus
+    except asyncio.CancelledError:
+        if thrown_out:
+            raise BusClosed from None
+        raise
     finally:
-        await client.close()
+        leaving = True
+        # While the server is away there may be words waiting, and nobody to take them.
+        with suppress(nats.errors.Error, OSError, RuntimeError):
+            await client.close()
+
+
+_PLAIN = frozenset(f"{ascii_letters}{digits}-_".encode())
 
 
 def token(text: str) -> str:
     """*text* as one token of a subject."""
-    return "".join(c if c.isascii() and (c.isalnum() or c in "-_") else f"%{ord(c):02x}" for c in text) or "%"
+    return "".join(chr(b) if b in _PLAIN else f"%{b:02x}" for b in text.encode()) or "%"
 
 
 def permissions(pools: Sequence[str]) -> dict[str, dict[str, list[str]]]:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import uuid4
 
 import asyncpg
@@ -18,6 +18,22 @@ from hubbub.domain.message import Event, Json, Unknown
 from hubbub.upcast import Unreadable, newest, upcast
 from hubbub.vault import Vault
 from hubbub.views import VIEWS, view_of
+
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+
+
+#: Our statements have one good plan each, by index; making it anew each time costs more than running it.
+PLANS = {"plan_cache_mode": "force_generic_plan", "jit": "off"}
+
+
+def pool(dsn: str, *, largest: int = 10) -> Pool:
+    """Connections for reading; to be entered. They are given back as they are: nothing of ours sets session
+    state, and asyncpg's clean-up would cost a second round trip for each query.
+    """
+
+    async def keep(_: object) -> None: ...
+
+    return asyncpg.create_pool(dsn, min_size=2, max_size=largest, command_timeout=30, reset=keep, server_settings=PLANS)
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import asyncpg
 import structlog
 
+from hubbub.away import AWAY
 from hubbub.eventlog import Recorded, read_since
 
 log = structlog.get_logger()
@@ -52,7 +53,7 @@ class Follower:
         while True:
             try:
                 await self._follow()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            except (asyncpg.PostgresError, *AWAY) as error:
                 log.warning("follow.interrupted", error=str(error) or type(error).__name__)
             await asyncio.sleep(pause)
 

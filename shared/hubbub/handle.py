@@ -7,15 +7,18 @@ database refuses the batch (two users of one name, say), each piece of work is t
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import asyncpg
+import msgspec
 import structlog
 
 from hubbub import faults, telemetry
+from hubbub.away import AWAY
 from hubbub.domain.message import AlreadyExists, Command, Event, Rejected, State
-from hubbub.eventlog import Context
-from hubbub.transaction import PartlySent, Transaction
+from hubbub.eventlog import PLANS, Context
+from hubbub.transaction import Parked, PartlySent, Transaction
 from hubbub.vault import Vault
 from hubbub.views import View
 
@@ -24,15 +27,6 @@ T = TypeVar("T")
 Body = Callable[[Transaction], Awaitable[T]]
 
 LARGEST_BATCH = 256
-
-#: What asyncpg raises while Postgres is not there, not yet or not any more: reads raise it as it is.
-AWAY = (
-    OSError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InterfaceError,
-    asyncpg.TooManyConnectionsError,
-)
 
 
 class LogUnavailable(Exception):
@@ -100,7 +94,7 @@ class Committer:
         batch = [work for work in batch if not work.done.done()]
         try:
             await self._commit(batch)
-        except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, TimeoutError) as error:
+        except AWAY as error:
             await self._drop(batch, error)
         except (asyncpg.PostgresError, PartlySent) as error:
             if len(batch) > 1:
@@ -116,7 +110,7 @@ class Committer:
         for work in batch:
             try:
                 await self._commit([work])
-            except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, TimeoutError) as error:
+            except AWAY as error:
                 await self._drop([work], error)
             except (asyncpg.PostgresError, PartlySent) as error:
                 await self._settle(work, error)
@@ -150,6 +144,7 @@ class Committer:
                 timeout=5,
                 command_timeout=30,
                 server_settings={
+                    **PLANS,
                     "application_name": "hubbub-committer",
                     # A committer that hangs must not hold up the whole house.
                     "idle_in_transaction_session_timeout": "5000",
@@ -160,25 +155,30 @@ class Committer:
 
     async def _commit(self, batch: Sequence[Work]) -> None:
         connection = await self._connected()
-        answers: list[tuple[Work, Any]] = []
+        outcomes: list[tuple[Work, Any, Exception | None]] = []
         async with connection.transaction():
             tx = await Transaction.begin(connection, self._vault)
-            await tx.load([read for work in batch for read in work.reads])
+            # What cannot be read fails the work that needs it, when it comes to it; not the batch.
+            with suppress(Parked, msgspec.MsgspecError):
+                await tx.load([read for work in batch for read in work.reads])
             for work in batch:
                 try:
                     known = work.context.repeatable and await tx.has_seen(work.context.command)
-                    answers.append((work, None if known else await tx.run(work.body, work.context)))
+                    outcomes.append((work, None if known else await tx.run(work.body, work.context), None))
                 except Rejected as refusal:
-                    work.refuse(refusal)
-                except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, PartlySent):
+                    outcomes.append((work, None, refusal))
+                except (asyncpg.PostgresError, PartlySent, *AWAY):
                     raise
                 except Exception as error:  # a bug in one piece of work is not the others' misfortune
                     log.exception("log.decision_failed")
-                    work.refuse(error)
+                    outcomes.append((work, None, error))
             await tx.end()
             faults.point("log.before_commit")
         faults.point("log.after_commit")
         tx.settle()
-        for work, answer in answers:
-            if not work.done.done():
+        # Refusals too are told only now: they may rest on what others decided in this very batch.
+        for work, answer, refused in outcomes:
+            if refused is not None:
+                work.refuse(refused)
+            elif not work.done.done():
                 work.done.set_result(answer)

@@ -5,7 +5,6 @@ sent again.
 """
 
 import asyncio
-from collections.abc import Awaitable
 from contextlib import suppress
 
 import asyncpg
@@ -16,6 +15,7 @@ from nats.js.api import AckPolicy, ConsumerConfig
 from nats.js.errors import BadRequestError, NotFoundError
 
 from hubbub import faults, telemetry
+from hubbub.away import AWAY
 from hubbub.bus import STREAMS, Bus, token
 from hubbub.eventlog import Recorded, read_since
 from hubbub.rpc import Head
@@ -51,7 +51,7 @@ class Relay:
         while True:
             try:
                 await self._lead()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, nats.errors.Error, TimeoutError) as error:
+            except (asyncpg.PostgresError, nats.errors.Error, *AWAY) as error:
                 log.warning("relay.interrupted", error=f"{type(error).__name__}: {error}"[:300])
             self.leads = False
             await asyncio.sleep(0.2)
@@ -123,32 +123,32 @@ class Relay:
         return head
 
     async def _publish(self, records: list[Recorded], epoch: str) -> None:
-        """Pipelined; each message names the one before it, so that a leader who was replaced cannot mix in."""
-        pending: list[Awaitable[object]] = []
+        """Each message names the one before it: so a leader who was replaced cannot mix in, and the
+        acknowledgement of the last one vouches for all of them.
+        """
         with telemetry.span("relay.publish", parent=records[0].context.traceparent):
-            for record in records:
-                id = f"{epoch}:{record.position}"
-                headers = {"Nats-Msg-Id": id, "type": record.type, "traceparent": record.context.traceparent}
-                if self._last_id:
-                    headers["Nats-Expected-Last-Msg-Id"] = self._last_id
-                self._last_id = id
-                subject = f"hub.event.{record.kind}.{record.id}"
-                pending.append(self._bus.js.publish(subject, record.data.encode(), headers=headers, timeout=2))
-                if record.type == "SpawnRequested":
-                    pending.append(self._ticket(record, id))
+            pools = {_POOL.decode(record.data).pool for record in records if record.type == "SpawnRequested"}
             faults.point("relay.before_publish")
-            for outcome in await asyncio.gather(*pending, return_exceptions=True):
-                if isinstance(outcome, BaseException) and not isinstance(outcome, BadRequestError):
-                    raise outcome
-                if isinstance(outcome, BadRequestError):
-                    raise nats.errors.Error(f"the stream refused: {outcome}")
+            for record in records[:-1]:
+                await self._bus.client.publish(*self._message(record, epoch))
+            # One hint is enough for any number of attempts: a worker claims until nothing waits.
+            for pool in pools:
+                await self._bus.client.publish(f"hub.ticket.pool.{token(pool)}", EMPTY)
+            subject, data, _, headers = self._message(records[-1], epoch)
+            try:
+                await self._bus.js.publish(subject, data, headers=headers, timeout=2)
+            except BadRequestError as error:
+                raise nats.errors.Error(f"the stream refused: {error}") from error
             faults.point("relay.published")
 
-    async def _ticket(self, record: Recorded, id: str) -> object:
-        pool = _POOL.decode(record.data).pool
-        return await self._bus.js.publish(
-            f"hub.ticket.pool.{token(pool)}", EMPTY, headers={"Nats-Msg-Id": id}, timeout=2
-        )
+    def _message(self, record: Recorded, epoch: str) -> tuple[str, bytes, str, dict[str, str]]:
+        """Subject, payload, reply and headers of an event."""
+        id = f"{epoch}:{record.position}"
+        headers = {"Nats-Msg-Id": id, "type": record.type, "traceparent": record.context.traceparent}
+        if self._last_id:
+            headers["Nats-Expected-Last-Msg-Id"] = self._last_id
+        self._last_id = id
+        return f"hub.event.{record.kind}.{record.id}", record.data.encode(), "", headers
 
     async def _send_owed(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
         """After the bus lost its memory: the waiting attempts need tickets. Stops reach their holders by

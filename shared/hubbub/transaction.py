@@ -11,6 +11,7 @@ import asyncpg
 import msgspec
 
 from hubbub import eventlog
+from hubbub.away import AWAY
 from hubbub.domain.message import Command, Event, State, Unknown
 from hubbub.eventlog import Context, Recorded
 from hubbub.upcast import newest
@@ -66,6 +67,7 @@ class Transaction:
         self._forgotten: list[str] = []
         self._own = 0  # writes of the piece of work that runs now
         self._own_sent = False
+        self._others = self._unsent()  # what was decided by others before it
         self._context = Context(command="", correlation="", actor="")
         #: Free for callers to keep what they counted once for the whole batch (see `hubbub.limits`).
         self.notes: dict[str, Any] = {}
@@ -204,22 +206,28 @@ class Transaction:
 
     async def run(self, body: Callable[["Transaction"], Awaitable[T]], context: Context) -> T:
         """Run one piece of work; if it raises, nothing of it remains."""
-        before = (self._position, self._hash, len(self._records), dict(self._changed), dict(self._rows))
-        later = {statement: len(args) for statement, args in self._later.items()}
+        position, hash, rows = self._position, self._hash, dict(self._rows)
         self._context, self._own, self._own_sent = context, 0, False
+        self._others = self._unsent()
         try:
             return await body(self)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, asyncio.CancelledError):
+        except (asyncpg.PostgresError, asyncio.CancelledError, *AWAY):
             raise  # the whole transaction is lost
         except Exception as refusal:
             if self._own_sent:
                 raise PartlySent(refusal) from refusal
-            self._position, self._hash = before[0], before[1]
-            del self._records[before[2] :]
-            self._changed, self._rows = before[3], {**self._rows, **before[4]}
+            # Rows it has read are forgotten too: it may have changed them.
+            self._position, self._hash, self._rows = position, hash, rows
+            records, self._changed, later = self._others
+            del self._records[records:]
             for statement in list(self._later):
                 del self._later[statement][later.get(statement, 0) :]
             raise
+
+    def _unsent(self) -> tuple[int, dict[Key, Row], dict[str, int]]:
+        """What was decided and not sent yet: how many records, which rows, how many of each statement."""
+        later = {statement: len(args) for statement, args in self._later.items()}
+        return len(self._records), dict(self._changed), later
 
     async def _send(self) -> None:
         """Send what was decided so far; the commit comes at the end."""
@@ -237,6 +245,7 @@ class Transaction:
             if args:
                 await self._connection.executemany(statement, args)
         self._later.clear()
+        self._others = self._unsent()
 
     async def _write(self, view: View, rows: Sequence[tuple[str, Row]]) -> None:
         kept, gone = [], []

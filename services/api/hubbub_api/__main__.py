@@ -4,12 +4,11 @@ import asyncio
 import socket
 from contextlib import AsyncExitStack
 
-import asyncpg
 import structlog
 from aiohttp import web
 
 from hubbub import bus as hub_bus
-from hubbub import schema, service
+from hubbub import eventlog, schema, service
 from hubbub.access import Access
 from hubbub.bus import Bus
 from hubbub.config import Options
@@ -45,9 +44,7 @@ def main() -> None:
 async def serve(settings: Settings, options: Options, stop: asyncio.Event) -> None:
     vault = Vault(settings.vault_key)
     async with AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(
-            asyncpg.create_pool(settings.postgres_url, min_size=2, max_size=10, command_timeout=30)
-        )
+        pool = await stack.enter_async_context(eventlog.pool(settings.postgres_url))
         try:
             await schema.check(pool)
         except schema.SchemaTooNew as error:

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 import asyncpg
 import structlog
 
+from hubbub.away import AWAY
+
 log = structlog.get_logger()
 
 _UPSERT = """
@@ -44,7 +46,7 @@ class Activities:
         subjects = sorted(heard)
         try:
             await self._pool.execute(_UPSERT, subjects, [heard[subject] for subject in subjects])
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+        except (asyncpg.PostgresError, *AWAY) as error:
             log.warning("activity.not_written", error=str(error))
             for subject in subjects:
                 self.heard(subject, at=heard[subject])

@@ -9,8 +9,9 @@ import structlog
 from aiohttp import web
 
 from hubbub import telemetry
+from hubbub.away import AWAY
 from hubbub.domain.message import Rejected
-from hubbub.handle import AWAY, LogUnavailable
+from hubbub.handle import LogUnavailable
 from hubbub.web import xsrf
 from hubbub.web.pages import ENVIRONMENT, environment
 from hubbub.web.request import GATE, IDENTITY, ApiError, Gate, Handler, check_xsrf, identify, standard_headers
@@ -142,7 +143,7 @@ async def _error_page(
 ) -> web.Response:
     if IDENTITY not in request and status != 503:
         # So that the page's XSRF token is that of whoever is logged in.
-        with suppress(LogUnavailable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+        with suppress(LogUnavailable, asyncpg.PostgresError, *AWAY):
             await identify(request, pages=True)
     page = await pages.errors.page(request, request.get(IDENTITY), status, message)
     page.headers.update(headers or {})

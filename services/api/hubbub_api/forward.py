@@ -13,6 +13,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from hubbub import telemetry
+from hubbub.away import AWAY
 from hubbub.web.request import GATE, ApiError, client_address
 
 log = structlog.get_logger()
@@ -60,7 +61,7 @@ class Auths:
             while True:
                 try:
                     await self._watch()
-                except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+                except (asyncpg.PostgresError, *AWAY) as error:
                     log.warning("auths.interrupted", error=str(error) or type(error).__name__)
                 await asyncio.sleep(0.2)
 

@@ -4,7 +4,9 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -49,15 +51,18 @@ async def start(
     name: str,
     options: dict[str, Any] | None = None,
     display_name: str = "",
+    patience: float = 0,
 ) -> ServerRow:
-    """Ask for a server to start, and return it as committed. Raises Rejected (see `hubbub_api.answers`).
+    """Ask for a server to start; the server once it is ready or failed, or as it is after *patience* seconds.
 
-    A server that is on its way up already is left alone. *options* None: those of the last start.
+    Raises Rejected (see `hubbub_api.answers`). One that is on its way up already is left alone. *options*
+    None: those of the last start.
     """
     server = await request.app[VIEWS].server(owner.name, name)
     gate = request.app[GATE]
+    id = server.id if server else uuid4().hex
 
-    async def body(tx: Transaction, id: str, *, new: bool) -> None:
+    async def body(tx: Transaction, id: str, *, new: bool) -> bool:
         await limits.prepare(tx, gate.options.hub)
         if new:
             await _create(tx, request, owner, id, name, display_name)
@@ -75,11 +80,19 @@ async def start(
         _, events = await tx.act(SERVERS, id, command)
         if events:
             await limits.admit(tx, gate.options.hub)
+        return bool(events)
 
-    await _commit_on(request, identity, server, body, owner, name)
-    committed = await request.app[VIEWS].server(owner.name, name)
-    assert committed is not None
-    return committed
+    # Watched from before the commit, so that there is nothing to look at until something has happened.
+    with request.app[FOLLOWER].watch(id, _ENDS_A_WAIT_FOR_READY) as changed:
+        id, began = await _commit_on(request, identity, id, body, owner, name, new=server is None)
+        if began and patience:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), min(1.0, patience))
+    now = await request.app[VIEWS].server_by_id(id)
+    assert now is not None
+    if patience and now.pending == "spawn":
+        return await wait_until_ready(request, now, patience)
+    return now
 
 
 async def create(
@@ -124,21 +137,27 @@ async def _create(tx: Transaction, request: web.Request, owner: UserRow, id: str
 
 
 async def _commit_on(
-    request: web.Request, identity: Identity, server: ServerRow | None, body: Any, owner: UserRow, name: str
-) -> None:
-    """Run *body* on the server; if somebody else made one of that name meanwhile, on theirs."""
-    id = server.id if server else uuid4().hex
-    new = server is None
+    request: web.Request, identity: Identity, id: str, body: Any, owner: UserRow, name: str, *, new: bool
+) -> tuple[str, bool]:
+    """Run *body* on the server; if somebody else made one of that name meanwhile, on theirs. Its id, and
+    what *body* said.
+    """
     context = context_of(request, identity)
+
+    async def on(id: str, *, new: bool) -> bool | None:
+        return await request.app[COMMITTER].submit(partial(body, id=id, new=new), context, [(SERVERS, id)])
+
     try:
-        await request.app[COMMITTER].submit(lambda tx: body(tx, id, new=new), context, [(SERVERS, id)])
+        began = await on(id, new=new)
     except AlreadyExists:
         theirs = await request.app[VIEWS].server(owner.name, name)
         if theirs is None or not new:
             raise
-        await request.app[COMMITTER].submit(
-            lambda tx: body(tx, theirs.id, new=False), context.follow(), [(SERVERS, theirs.id)]
-        )
+        return theirs.id, bool(await on(theirs.id, new=False))
+    if began is None and new:  # sent again with its Idempotency-Key: the server is the one it made before
+        theirs = await request.app[VIEWS].server(owner.name, name)
+        id = theirs.id if theirs else id
+    return id, bool(began)
 
 
 async def stop(request: web.Request, identity: Identity, server: ServerRow) -> None:

@@ -98,14 +98,13 @@ async def start(request: web.Request) -> web.Response:
     identity = require(await identify(request), "start:servers", user=owner, server=name)
     user = await find_user(request, owner)
     options, display_name = await _asked(request)
+    patience = request.app[GATE].options.ours.slow_spawn_timeout
     try:
-        server = await servers.start(request, identity, user, name, options, display_name)
+        now = await servers.start(request, identity, user, name, options, display_name, patience)
     except Rejected as refusal:
         if str(refusal) in ("already running", "pending stop"):
             raise ApiError(400, f"{owner}:{name} is {refusal}" if name else f"{owner} is {refusal}") from None
         raise
-    patience = request.app[GATE].options.ours.slow_spawn_timeout
-    now = await servers.wait_until_ready(request, server, patience)
     if now.ready:
         return web.Response(status=201, content_type="text/plain")
     if now.pending == "spawn" or isinstance(now.state, Spawning):

@@ -8,7 +8,7 @@ import asyncpg
 import structlog
 from aiohttp import web
 
-from hubbub import schema, service
+from hubbub import eventlog, schema, service
 from hubbub.config import ConfigError, Options
 from hubbub.handle import Committer
 from hubbub.settings import Settings, give_up
@@ -36,7 +36,7 @@ def main() -> None:
     listening = listen(host, port)
 
     async def serve(stop: asyncio.Event) -> None:
-        async with asyncpg.create_pool(settings.postgres_url, min_size=1, max_size=6) as pool:
+        async with eventlog.pool(settings.postgres_url, largest=6) as pool:
             await check_schema(pool)
             committer = Committer(settings.postgres_url, vault)
             app = application(

@@ -8,6 +8,8 @@ import asyncpg
 import msgspec
 import structlog
 
+from hubbub.away import AWAY
+
 log = structlog.get_logger()
 
 PATHS = ("login", "logout", "api/oauth2/authorize", "api/oauth2/token")
@@ -34,7 +36,7 @@ async def announced(
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        with suppress(asyncpg.PostgresError, *AWAY):
             await pool.execute("delete from instances where name = $1 and about = $2", instance, about)
             await pool.execute("notify instances")
 
@@ -44,7 +46,7 @@ async def _repeat(pool: "asyncpg.Pool[asyncpg.Record]", instance: str, about: st
         await asyncio.sleep(every)
         try:
             await _say(pool, instance, about)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (asyncpg.PostgresError, *AWAY) as error:
             log.warning("auth.not_announced", error=str(error) or type(error).__name__)
 
 

@@ -8,7 +8,8 @@ import structlog
 from aiohttp import web
 
 from hubbub import telemetry
-from hubbub.handle import AWAY, LogUnavailable
+from hubbub.away import AWAY
+from hubbub.handle import LogUnavailable
 from hubbub.web.pages import render
 from hubbub.web.request import GATE, IDENTITY, ApiError, standard_headers
 

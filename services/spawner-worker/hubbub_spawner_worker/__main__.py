@@ -10,6 +10,8 @@ from hubbub import bus, service
 from hubbub.config import Options
 from hubbub.settings import Settings, give_up
 from hubbub.vault import UnusableKey, sealer
+from hubbub_spawner_worker.adoption import WrongConfiguration
+from hubbub_spawner_worker.host import open_many_files
 from hubbub_spawner_worker.spawners.loading import NoSpawner, load_class
 from hubbub_spawner_worker.worker import Worker
 from hubbub_spawner_worker.workshop import furnish
@@ -22,12 +24,15 @@ def main() -> None:
     settings = Settings.from_environ(needs=("nats_url", "bus_key"))
     options = service.load_options(settings)
     _check(settings, options)
-    service.run(NAME, settings, partial(work, settings, options), options.hub.log_level)
+    try:
+        service.run(NAME, settings, partial(work, settings, options), options.hub.log_level)
+    except* WrongConfiguration as found:
+        give_up(str(found.exceptions[0]))
 
 
 async def work(settings: Settings, options: Options, stop: asyncio.Event) -> None:
     async with bus.connect(settings.nats_url, settings.instance) as connection:
-        workshop = furnish(settings, options, partial(_publish, connection))
+        workshop = furnish(settings, options, partial(_publish, connection), open_many_files())
         worker = Worker(connection, workshop, pool=settings.pool, lease=settings.lease_seconds)
         ready = partial(service.announce, NAME, worker=workshop.worker, pool=settings.pool, host=workshop.host)
         await service.until(stop, worker.run(ready))

@@ -11,7 +11,6 @@ from hubbub.bus import Bus
 from hubbub.domain.server_messages import ReportFound
 from hubbub.domain.server_states import Server
 from hubbub.rpc import Answer, Found, Hello, Report, Welcome
-from hubbub.settings import give_up
 from hubbub_spawner_worker.process import Process
 from hubbub_spawner_worker.spawners import Spawner
 from hubbub_spawner_worker.spool import Record
@@ -22,6 +21,10 @@ log = structlog.get_logger()
 
 _LOCK_PAUSE = 0.05
 _GONE = ("StaleAttempt", "NotFound")
+
+
+class WrongConfiguration(Exception):
+    """The api runs by another configuration than this worker."""
 
 
 class Holds(Protocol):
@@ -45,7 +48,7 @@ class Adoption:
         self._send = send
 
     async def hello(self) -> None:
-        """Say what is here, and take it back. Ends the process if the api runs by another configuration."""
+        """Say what is here, and take it back. Raises WrongConfiguration."""
         await self._own_lock()
         found = [workload for record in self._workshop.spool.records() if (workload := await self.find(record))]
         message = Hello(
@@ -55,8 +58,7 @@ class Adoption:
         )
         welcome = await self._bus.ask_until_answered(self._subject, message, Welcome)
         if welcome.refused is not None:
-            log.error("worker.refused", reason=welcome.refused.message)
-            give_up(welcome.refused.message)
+            raise WrongConfiguration(welcome.refused.message)
         if len(welcome.answers) != len(found):
             log.error("worker.welcome_unusable", found=len(found), answers=len(welcome.answers))
         for workload, answer in zip(found, welcome.answers, strict=False):

@@ -6,6 +6,7 @@ without being on the spool.
 """
 
 import re
+import resource
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -13,11 +14,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-# $1 is the folder to work in, entered by the user whom it belongs to.
-_GATE = (
-    'read -r gate || exit 0; cd -- "$1" || { echo "cannot enter $1, working in / instead" >&2; cd /; }; '
-    'shift; exec "$@" </dev/null'
-)
+# $1 is how many files it may open, $2 the folder to work in, entered by the user whom it belongs to.
+_GATE = """
+read -r gate || exit 0
+ulimit -S -n "$1"
+cd -- "$2" || { echo "cannot enter $2, working in / instead" >&2; cd /; }
+shift 2
+exec "$@" </dev/null
+"""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -42,17 +46,18 @@ def begin(
     output: int,
     account: Account | None = None,
     options: Mapping[str, Any] | None = None,
+    files: int | None = None,
 ) -> "subprocess.Popen[bytes]":
     """A child in a session of its own that waits for `let_go`. *options*: more arguments for Popen.
 
-    *account*: as whom, if not as ourselves.
+    *account*: as whom, if not as ourselves. *files*: how many it may open, if not as many as ourselves.
     """
     check(command, environment)
     become: dict[str, Any] = {}
     if account is not None:
         become = {"user": account.uid, "group": account.gid, "extra_groups": list(account.groups)}
     return subprocess.Popen(
-        ["/bin/sh", "-c", _GATE, "sh", folder, *command],
+        ["/bin/sh", "-c", _GATE, "sh", _limit(files), folder, *command],
         **{
             "stdout": output,
             "stderr": output,
@@ -65,6 +70,11 @@ def begin(
             "start_new_session": True,
         },
     )
+
+
+def _limit(files: int | None) -> str:
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0] if files is None else files
+    return "unlimited" if limit == resource.RLIM_INFINITY else str(limit)
 
 
 def let_go(child: "subprocess.Popen[bytes]") -> None:

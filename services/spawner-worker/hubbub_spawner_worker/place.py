@@ -36,6 +36,7 @@ class LocalPlace:
                 output=output,
                 account=program.account,
                 options=program.options,
+                files=self.workshop.files,
             )
         finally:
             os.close(output)

@@ -23,8 +23,6 @@ Step = tuple[signal.Signals, float]
 
 _SCAN_DELAY = 0.005
 _CLEARED_WITHIN = 5.0
-UNKNOWN = "unknown"
-"""The status of a process that was not our child: only its parent is told."""
 
 
 class StillThere(Exception):
@@ -79,7 +77,7 @@ class Process:
     ) -> None:
         self.pid = pid
         self.started = started
-        self.status: str | None = None
+        self.status: int | None = None
         self._ended = asyncio.Event()
         self._descriptor = descriptor
         self._sessions = sessions
@@ -112,10 +110,10 @@ class Process:
     def alive(self) -> bool:
         return not self._ended.is_set()
 
-    async def wait(self) -> str:
-        """Its exit status, negative for a signal; `UNKNOWN` where nobody tells us."""
+    async def wait(self) -> int | None:
+        """Its exit status, negative for a signal. None if it was not our child: only its parent is told."""
         await self._ended.wait()
-        return self.status or UNKNOWN
+        return self.status
 
     def send(self, number: signal.Signals) -> None:
         if self._descriptor >= 0:
@@ -143,7 +141,7 @@ class Process:
         os.close(self._descriptor)
         self._descriptor = -1
         if self._child is not None:
-            self.status = str(self._child.poll())
+            self.status = self._child.poll()
         self._ended.set()
 
     async def forget(self) -> None:

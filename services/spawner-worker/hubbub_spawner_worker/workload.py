@@ -22,7 +22,6 @@ from hubbub.rpc import Report, ServerReport, Spec
 from hubbub_spawner_worker import response
 from hubbub_spawner_worker.place import LocalPlace
 from hubbub_spawner_worker.plugin import Overdue, call, cancel
-from hubbub_spawner_worker.process import UNKNOWN
 from hubbub_spawner_worker.progress import publish_progress
 from hubbub_spawner_worker.spawners import Spawner
 from hubbub_spawner_worker.spool import Record
@@ -235,7 +234,7 @@ class Workload:
         return (text.replace(token, "...") if token else text)[:1000]
 
     def _exited(self, status: Any) -> Report:
-        told = None if status is None or status == UNKNOWN else str(status)
+        told = None if status is None else str(status)
         log.info("server.ended", server=self.spec.server, attempt=self.spec.attempt, status=told)
         exited = ReportExit(attempt=self.spec.attempt, worker=self._workshop.worker, status=told, deadline=ANY_TIME)
         return self._report(exited, self._stop_seconds)

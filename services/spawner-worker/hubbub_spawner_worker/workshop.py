@@ -51,6 +51,8 @@ class Workshop:
     logs: Logs
     sessions: Sessions
     publish: Publish
+    files: int | None = None
+    """How many files a server may have open; null for as many as this process."""
 
     def spawner(self, spec: Spec, *, state: str = "") -> Spawner:
         """A spawner for that attempt, as it was left. *state*: sealed, newer than the spec's. Raises Unreadable."""
@@ -102,7 +104,7 @@ class Workshop:
         return f"{url.scheme}://{url.netloc}{path}" if url.netloc else ""
 
 
-def furnish(settings: Settings, options: Options, publish: Publish) -> Workshop:
+def furnish(settings: Settings, options: Options, publish: Publish, files: int | None = None) -> Workshop:
     """Raises NoSpawner or vault.UnusableKey if the configuration cannot be used."""
     host, worker, data = host_id(), bus.token(settings.instance), settings.data_folder
     kind = load_class(options.hub.spawner_class)
@@ -119,4 +121,5 @@ def furnish(settings: Settings, options: Options, publish: Publish) -> Workshop:
         logs=Logs(data / "log" / "servers"),
         sessions=Sessions(),
         publish=publish,
+        files=files,
     )

@@ -8,11 +8,11 @@ import sys
 
 import pytest
 
-from hubbub.domain.server_states import Running
+from hubbub.domain.server_states import Running, Stopped
 
 
 @pytest.fixture
-async def run(nats_url, api, tmp_path):
+async def run(nats, api, tmp_path):
     """run(config, **environment) -> the process; its stderr is a pipe."""
     async with contextlib.AsyncExitStack() as stack:
 
@@ -23,7 +23,7 @@ async def run(nats_url, api, tmp_path):
                 "HUBBUB_INSTANCE": "w1",
                 "HUBBUB_CONFIG": str(tmp_path / "config.py"),
                 "HUBBUB_DATA": str(tmp_path),
-                "HUBBUB_NATS_URL": nats_url,
+                "HUBBUB_NATS_URL": nats.url(f"pool-{api.pool}"),
                 "HUBBUB_BUS_KEY": api.key,
                 "HUBBUB_POOL": api.pool,
                 **changes,
@@ -31,10 +31,16 @@ async def run(nats_url, api, tmp_path):
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "hubbub_spawner_worker", env=environment, stderr=asyncio.subprocess.PIPE
             )
-            stack.callback(lambda: process.returncode is None and process.kill())
+            stack.push_async_callback(end, process)
             return process
 
         yield begin
+
+
+async def end(process):
+    if process.returncode is None:
+        process.kill()
+        await process.communicate()
 
 
 async def refusal(process):
@@ -79,12 +85,16 @@ async def test_a_configuration_that_differs_from_the_apis_ends_the_worker(run, a
     assert "c.Spawner.cmd" in await refusal(await run())
 
 
-async def test_sigterm_ends_the_worker_but_no_server(run, api, tmp_path, standin, record_of, is_alive, end_all):
-    config = f"""
+@pytest.fixture
+def config(tmp_path, standin):
+    return f"""
 c.JupyterHub.spawner_class = "simple"
 c.Spawner.cmd = {standin!r}
 c.SimpleLocalProcessSpawner.home_dir_template = {str(tmp_path / "home" / "{username}")!r}
 """
+
+
+async def test_sigterm_ends_the_worker_but_no_server(run, api, config, record_of, is_alive, end_all):
     process = await run(config)
     await until_ready(process)
     await api.start("s1")
@@ -96,23 +106,55 @@ c.SimpleLocalProcessSpawner.home_dir_template = {str(tmp_path / "home" / "{usern
     assert is_alive(record_of("s1")["pid"])
 
 
-async def test_a_worker_killed_before_its_servers_gate_opens_leaves_nothing(
-    run, api, tmp_path, standin, record_of, gone, end_all
-):
-    config = f"""
-c.JupyterHub.spawner_class = "simple"
-c.Spawner.cmd = {standin!r}
-c.SimpleLocalProcessSpawner.home_dir_template = {str(tmp_path / "home" / "{username}")!r}
-"""
-    process = await run(config, HUBBUB_FAULT=f"worker.spooled:1:{tmp_path / 'marker'}")
+async def killed_at(point, run, config, tmp_path):
+    """A worker that kills itself when it comes to that point."""
+    process = await run(config, HUBBUB_FAULT=f"{point}:1:{tmp_path / 'marker'}")
     await until_ready(process)
-    await api.start("s1")
-    async with asyncio.timeout(10):
+    return process
+
+
+async def end_of(process):
+    async with asyncio.timeout(20):
         await process.communicate()
     assert process.returncode == -signal.SIGKILL
-    pid = record_of("s1")["pid"]
-    assert await asyncio.to_thread(gone, pid)
+
+
+async def test_a_worker_killed_before_its_servers_gate_opens_leaves_nothing(
+    run, api, config, tmp_path, record_of, gone, end_all
+):
+    process = await killed_at("worker.spooled", run, config, tmp_path)
+    await api.start("s1")
+    await end_of(process)
+    assert await asyncio.to_thread(gone, record_of("s1")["pid"])
     await until_ready(await run(config))
     assert api.hellos[-1][1].found == ()
-    await api.start("s1")
+    # It counted as lost, and was asked for again.
     assert (await api.until_is("s1", Running)).attempt == 2
+
+
+@pytest.mark.parametrize("point", ["worker.claimed", "worker.started", "worker.responded"])
+async def test_a_start_survives_its_worker(run, api, config, tmp_path, record_of, is_alive, end_all, point):
+    process = await killed_at(point, run, config, tmp_path)
+    await api.start("s1")
+    await end_of(process)
+    before = record_of("s1")
+    await until_ready(await run(config))
+    state = await api.until_is("s1", Running)
+    assert state.attempt == (1 if before else 2)
+    record = record_of("s1")
+    assert is_alive(record["pid"])
+    assert before is None or before["pid"] == record["pid"]
+
+
+@pytest.mark.parametrize("point", ["worker.before_stop", "worker.stopped"])
+async def test_a_stop_survives_its_worker(run, api, config, tmp_path, record_of, gone, end_all, point):
+    process = await killed_at(point, run, config, tmp_path)
+    await api.start("s1")
+    await api.until_is("s1", Running)
+    pid = record_of("s1")["pid"]
+    await api.stop("s1")
+    await end_of(process)
+    await until_ready(await run(config))
+    await api.until_is("s1", Stopped)
+    assert await asyncio.to_thread(gone, pid)
+    assert record_of("s1") is None

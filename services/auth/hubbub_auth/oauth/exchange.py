@@ -7,11 +7,12 @@ import msgspec
 import structlog
 from aiohttp import web
 
+from hubbub.away import AWAY
 from hubbub.domain.code import Code, RedeemCode
 from hubbub.domain.message import Forbidden, Rejected
 from hubbub.domain.token import IssueToken
 from hubbub.eventlog import Context
-from hubbub.handle import AWAY, LogUnavailable
+from hubbub.handle import LogUnavailable
 from hubbub.tokens import token_hash
 from hubbub.transaction import Transaction
 from hubbub.views import CODES, TOKENS

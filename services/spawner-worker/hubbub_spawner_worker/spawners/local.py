@@ -63,7 +63,7 @@ class LocalProcessSpawner(Spawner):
     async def poll(self) -> Any:
         if self.process is None:
             return 0
-        return None if self.process.alive else await self.process.wait()
+        return None if self.process.alive else self.process.status or 0
 
     async def ended(self) -> Any:
         """As soon as it has, where there is a process to watch."""

@@ -1,0 +1,13 @@
+"""What asyncpg raises while Postgres is not there: not yet, not any more, or dying under a question."""
+
+import asyncpg
+
+AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # of a connection that is told of the server's end before it asks
+)

@@ -1,0 +1,23 @@
+"""Fixtures: a bus of one's own."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hubbub.testing.nats import NatsServer
+
+
+@pytest.fixture
+def nats(tmp_path: Path) -> Iterator[NatsServer]:
+    """A running nats-server with two pools."""
+    server = NatsServer(tmp_path, pools=["default", "gpu"])
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def jetstream_folder(tmp_path: Path) -> Path:
+    """Where that server keeps its streams."""
+    return tmp_path / "jetstream"

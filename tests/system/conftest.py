@@ -1,0 +1,6 @@
+"""The system tests use the integration tests' hub."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "integration"))
