@@ -28,6 +28,12 @@ LEADERSHIP = 7422
 EMPTY = b"{}"
 
 
+_MARK = """
+    insert into bookmarks (reader, position, about) values ('relay', $1, $2)
+    on conflict (reader) do update set position = excluded.position, about = excluded.about
+"""
+
+
 class _Pool(msgspec.Struct):
     pool: str
 
@@ -46,6 +52,8 @@ class Relay:
         self.leads = False
         self.sent = 0
         self._last_id = ""
+        self._stream = ""
+        self._marked = -1
 
     async def run(self) -> None:
         while True:
@@ -80,8 +88,10 @@ class Relay:
                 while records := await read_since(connection, self.sent, 200):
                     await self._publish(records, epoch)
                     self.sent = records[-1].position
-                with suppress(TimeoutError):
+                try:
                     await asyncio.wait_for(self.woken.wait(), 1)
+                except TimeoutError:
+                    await self._mark(connection)
             beating.result()
         finally:
             beating.cancel()
@@ -92,8 +102,8 @@ class Relay:
             await self._bus.signal("hub.heartbeat.log", Head(epoch=epoch, position=self.sent))
             await asyncio.sleep(1)
             if self._bus.connected:
-                await self._bus.js.stream_info("EVENTS")
-                await self._bus.js.stream_info("TICKETS")
+                for stream in STREAMS:  # the one in memory is gone after any restart
+                    await self._bus.js.stream_info(str(stream.name))
 
     async def _ensure_consumers(self) -> None:
         for pool in self._pools:
@@ -108,19 +118,31 @@ class Relay:
             await self._bus.js.add_consumer("TICKETS", config)
 
     async def _resume(self, connection: "asyncpg.Connection[asyncpg.Record]", epoch: str) -> int:
-        """The position of the last event in the stream; the head of the log if the stream has none of ours."""
-        self._last_id = ""
-        with suppress(NotFoundError):
-            info = await self._bus.js.stream_info("EVENTS")
-            if not info.state.messages:
-                raise NotFoundError
-            last = await self._bus.js.get_msg("EVENTS", info.state.last_seq)
-            self._last_id = (last.headers or {}).get("Nats-Msg-Id", "")
-            of, _, position = self._last_id.partition(":")
-            if of == epoch and position.isdigit():
-                return int(position)
-        head: int = await connection.fetchval("select position from log_head")
-        return head
+        """The position of the last event in the stream, or of the bookmark if the stream is empty (nothing was
+        sent yet, or all of it has expired); the head of the log if it is another stream than the bookmark's.
+        """
+        info = await self._bus.js.stream_info("EVENTS")
+        self._last_id, self._stream = "", f"{epoch} {info.created}"
+        sent = await connection.fetchval(
+            "select position from bookmarks where reader = 'relay' and about = $1", self._stream
+        )
+        if info.state.messages:
+            with suppress(NotFoundError):  # it has expired at this very moment
+                last = await self._bus.js.get_msg("EVENTS", info.state.last_seq)
+                self._last_id = (last.headers or {}).get("Nats-Msg-Id", "")
+                of, _, position = self._last_id.partition(":")
+                if of == epoch and position.isdigit():
+                    sent = int(position)
+        self.sent = await connection.fetchval("select position from log_head") if sent is None else sent
+        self._marked = -1
+        await self._mark(connection)
+        return self.sent
+
+    async def _mark(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+        """Remember how far this stream was sent, for when there is nothing in it to tell."""
+        if self._marked != self.sent:
+            await connection.execute(_MARK, self.sent, self._stream)
+            self._marked = self.sent
 
     async def _publish(self, records: list[Recorded], epoch: str) -> None:
         """Each message names the one before it: so a leader who was replaced cannot mix in, and the

@@ -148,6 +148,8 @@ class Process:
         """Look no longer: what becomes of it is somebody else's business."""
         if self._finishing is not None:
             await cancel(self._finishing)
+        if self._child is not None and self._child.returncode is None:
+            self._child.returncode = 0  # or Popen would complain that it was not waited for, which is what is meant
         if self._descriptor >= 0:
             asyncio.get_running_loop().remove_reader(self._descriptor)
             os.close(self._descriptor)
