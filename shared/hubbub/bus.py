@@ -132,7 +132,7 @@ class Bus:
     async def signal(self, subject: str, message: msgspec.Struct) -> None:
         """Tell whoever listens now; nobody may, and nothing keeps it."""
         try:
-            await self.client.publish(subject, _pack(message))
+            await self.client.publish(subject, _pack(message), headers={"traceparent": telemetry.traceparent()})
         except (nats.errors.Error, OSError) as error:
             log.debug("bus.signal_lost", subject=subject, error=str(error))
 

@@ -87,7 +87,7 @@ class Recorded:
 
     @property
     def context(self) -> Context:
-        return _CONTEXT.decode(self.meta)
+        return context_in(self.meta)
 
     def chained(self, previous: bytes) -> "Recorded":
         """This record with its hash: SHA-256 over the previous hash and everything stored."""
@@ -110,7 +110,8 @@ class Recorded:
         return hashlib.sha256(previous + text.encode()).digest()
 
 
-_CONTEXT = msgspec.json.Decoder(Context)
+#: The context that a record's `meta` holds.
+context_in = msgspec.json.Decoder(Context).decode
 
 COLUMNS = "position, stream, version, type, schema_version, data, meta, command_id, recorded_at, hash"
 

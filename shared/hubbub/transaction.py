@@ -177,6 +177,10 @@ class Transaction:
         changed = Row(state, row.number or first, row.version + len(events), self._position)
         self._rows[view, id] = self._changed[view, id] = changed
 
+    def speak_as(self, context: Context) -> None:
+        """What this piece of work decides from here on belongs to *context*."""
+        self._context = context
+
     def later(self, statement: str, *args: Any) -> None:
         """Run *statement* with the commit; the same statement from many commands becomes one round trip."""
         self._own += 1

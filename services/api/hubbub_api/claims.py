@@ -20,7 +20,7 @@ from hubbub.domain.server_messages import ClaimAttempt, LoseAttempt, ReportFound
 from hubbub.domain.server_states import Held as HeldState
 from hubbub.domain.server_states import Known, Server, Spawning, react
 from hubbub.domain.token import IssueToken
-from hubbub.eventlog import Context
+from hubbub.eventlog import Context, context_in
 from hubbub.handle import Committer
 from hubbub.rpc import Answer, Claim, Claimed, Found, Held, Hello, Person, Refusal, Spec, Welcome
 from hubbub.transaction import Transaction
@@ -34,18 +34,26 @@ LARGEST_CLAIM = 32
 
 _STATE = msgspec.json.Decoder(Server)
 
-_WAITING = """
-    select s.id, s.state, u.name, count(*) over () as waiting from servers s join users u on u.id = s.user_id
-    where s.kind = 'Spawning' and s.holder is null and s.pool = $1 order by s.since, s.number limit $2
+# What asked for the attempt: so that its start belongs to the same conversation and trace.
+_CAUSE = """
+    left join lateral (select meta from events e where e.stream = 'server-' || s.id and e.type = 'SpawnRequested'
+        order by e.version desc limit 1) cause on true
+"""
+_WAITING = f"""
+    select s.*, cause.meta from (
+        select s.id, u.name, count(*) over () as waiting from servers s join users u on u.id = s.user_id
+        where s.kind = 'Spawning' and s.holder is null and s.pool = $1 order by s.since, s.number limit $2
+    ) s {_CAUSE}
 """
 _CLAIMED_BEFORE = """
     select t.hash, s.id from tokens t join servers s on s.token = t.id where t.hash = any($1) and s.holder = $2
 """
-_SPECS = """
-    select s.id, s.state, u.id as user_id, u.number, u.name, u.admin, t.hash,
+_SPECS = f"""
+    select s.id, s.state, u.id as user_id, u.number, u.name, u.admin, t.hash, cause.meta,
            o.value as options, v.value as spawner_state
     from servers s join users u on u.id = s.user_id left join tokens t on t.id = s.token
     left join vault o on o.key = 'options:' || s.id left join vault v on v.key = 'state:' || s.id
+    {_CAUSE}
     where s.id = any($1)
 """
 
@@ -96,6 +104,8 @@ class Claims:
         state = await tx.state(SERVERS, row["id"])
         assert isinstance(state, Spawning)
         await tx.know(state.user)
+        if row["meta"]:
+            tx.speak_as(context_in(row["meta"]).follow(actor=f"worker:{worker}"))
         patience = timedelta(seconds=self._options.spawner.start_timeout + 10)
         claim = ClaimAttempt(attempt=state.attempt, worker=worker, host=host, token=token, deadline=tx.now + patience)
         await tx.act(SERVERS, row["id"], claim)
@@ -126,12 +136,15 @@ class Claims:
         assert isinstance(state, HeldState)
         place = full_name(row["name"], state.name)
         secret = msgspec.json.encode({"options": self._open(row, "options"), "state": self._open(row, "spawner_state")})
+        cause = context_in(row["meta"]) if row["meta"] else None
         return Spec(
             server=row["id"],
             attempt=state.attempt,
             person=Person(id=row["user_id"], number=row["number"], name=row["name"], admin=row["admin"]),
             name=state.name,
             display_name=state.display_name,
+            traceparent=cause.traceparent if cause else "",
+            correlation=cause.correlation if cause else "",
             prefix=state.prefix,
             hash=row["hash"] or "",
             sealed=self._bus_key.encrypt(secret).decode(),
