@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import structlog
 import uvloop
@@ -88,7 +89,7 @@ def run(service: str, settings: Settings, main: Callable[[asyncio.Event], Awaita
 
 async def until(stop: asyncio.Event, *tasks: Awaitable[None]) -> None:
     """Run *tasks* together until *stop* is set; if one of them fails, so does this."""
-    running = [asyncio.ensure_future(task) for task in tasks]
+    running: list[asyncio.Task[Any]] = [asyncio.ensure_future(task) for task in tasks]
     stopping = asyncio.ensure_future(stop.wait())
     try:
         done, _ = await asyncio.wait({stopping, *running}, return_when=asyncio.FIRST_COMPLETED)
@@ -96,6 +97,13 @@ async def until(stop: asyncio.Event, *tasks: Awaitable[None]) -> None:
             if task is not stopping:
                 task.result()  # raises what it failed with
     finally:
-        for task in (stopping, *running):
+        await end(stopping, *running)
+
+
+async def end(*tasks: "asyncio.Task[Any]") -> None:
+    """Cancel *tasks* until they have ended: `asyncio.wait_for` before Python 3.12 may lose one cancellation."""
+    left = set(tasks)
+    while left:
+        for task in left:
             task.cancel()
-        await asyncio.gather(stopping, *running, return_exceptions=True)
+        _, left = await asyncio.wait(left, timeout=0.5)

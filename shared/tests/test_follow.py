@@ -12,6 +12,7 @@ from hubbub.domain.route import AddRoute
 from hubbub.eventlog import Context, Recorded
 from hubbub.follow import Follower
 from hubbub.handle import Committer
+from hubbub.service import end
 from hubbub.testing.eventually import eventually
 from hubbub.testing.postgres import Database
 from hubbub.vault import Vault
@@ -25,8 +26,7 @@ async def committer(database: Database) -> AsyncIterator[Committer]:
     made = Committer(database.api_dsn, Vault(Fernet.generate_key().decode()))
     running = asyncio.create_task(made.run())
     yield made
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    await end(running)
 
 
 @pytest.fixture
@@ -36,8 +36,7 @@ async def follower(database: Database) -> AsyncIterator[Follower]:
     running = asyncio.create_task(made.run())
     await eventually(lambda: made.position >= 0)
     yield made
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    await end(running)
 
 
 async def commit(committer: Committer, *proxies: str) -> None:
@@ -76,8 +75,7 @@ async def test_who_comes_later_is_told_from_then_on(committer: Committer, databa
     await eventually(lambda: follower.position == 2)
     await commit(committer, "p3")
     await eventually(lambda: told)
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    await end(running)
     assert [record.id for record in told] == ["p3"]
 
 

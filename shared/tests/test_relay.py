@@ -16,6 +16,7 @@ from hubbub import faults
 from hubbub.eventlog import read_since
 from hubbub.relay import Relay
 from hubbub.rpc import Head
+from hubbub.service import end
 from hubbub.testing.eventually import arrived, eventually
 from hubbub.testing.house import House, reaches, sent
 from hubbub.testing.nats import NatsServer
@@ -121,7 +122,7 @@ async def test_one_leads_and_the_next_takes_over(house: House) -> None:
     await house.commit(10)
     await eventually(lambda: first.sent == 10)
     assert not second.leads
-    await house.cancel(task)
+    await end(task)
     await house.commit(10, "q")
     await eventually(lambda: second.leads)
     bus = await house.bus()

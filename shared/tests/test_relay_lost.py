@@ -12,6 +12,7 @@ import pytest
 
 from hubbub import bus as buses
 from hubbub.domain.server_messages import ClaimAttempt
+from hubbub.service import end
 from hubbub.testing.eventually import eventually
 from hubbub.testing.house import ME, House, count, reaches, sent
 from hubbub.testing.nats import NatsServer
@@ -90,14 +91,14 @@ async def test_nothing_is_lost_when_the_bus_is_killed_while_it_is_sent(house: Ho
 async def test_what_was_never_sent_is_sent_although_the_stream_is_empty(house: House) -> None:
     """The first leader died before its first event, or all have expired: the stream says nothing, a bookmark does."""
     _, task = await house.relay()
-    await house.cancel(task)
+    await end(task)
     await house.commit(3)
     relay, task = await house.relay()
     bus = await house.bus()
     await eventually(reaches(bus, 3))
     assert await sent(bus) == [1, 2, 3]
     await eventually(lambda: relay._marked == 3)
-    await house.cancel(task)
+    await end(task)
     await bus.js.purge_stream("EVENTS")
     await house.commit(2, "q")
     await house.relay()
@@ -110,7 +111,7 @@ async def test_a_log_that_was_restored_begins_anew(house: House) -> None:
     relay, task = await house.relay()
     await house.commit(3)
     await eventually(lambda: relay.sent == 3)
-    await house.cancel(task)
+    await end(task)
     await house.query("update log_head set epoch = 'another' returning 1")
     await house.relay()
     await house.commit(2, "q")

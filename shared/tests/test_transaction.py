@@ -17,6 +17,7 @@ from hubbub.domain.user import CreateUser, SetAdmin
 from hubbub.eventlog import COLUMNS, Context, Recorded, columns_of, recorded
 from hubbub.eventlog import INSERT as INSERT_EVENTS
 from hubbub.handle import Committer
+from hubbub.service import end
 from hubbub.testing.postgres import Database
 from hubbub.transaction import Parked, Transaction
 from hubbub.vault import Vault
@@ -34,8 +35,7 @@ async def committer(database: Database) -> AsyncIterator[Committer]:
     made = Committer(database.api_dsn, Vault(KEY))
     running = asyncio.create_task(made.run())
     yield made
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    await end(running)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 from aiohttp import web
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
 from stack import hub
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"

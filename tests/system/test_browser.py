@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from browser import password_in
 from playwright.async_api import Page, async_playwright, expect
+
+from browser import password_in
 from stack import Hub, hub
 
 ARGUMENTS = [

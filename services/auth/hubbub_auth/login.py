@@ -9,9 +9,10 @@ from tornado.web import HTTPError
 
 from hubbub.access import Identity
 from hubbub.web import xsrf
+from hubbub.web.next_url import keeping_query, own_path
 from hubbub.web.pages import render
 from hubbub.web.request import GATE, check_xsrf, client_address, identify
-from hubbub_auth import browser, next_url
+from hubbub_auth import browser
 from hubbub_auth.authenticators.authenticator import Model
 from hubbub_auth.keys import AUTHENTICATOR, COMMITTER, POOL, THROTTLE
 from hubbub_auth.sessions import open_session
@@ -141,11 +142,12 @@ def form(
 def _next(request: web.Request, from_form: str = "") -> str:
     options = request.app[GATE].options
     wanted = request.query.get("next", "") or from_form
-    found = next_url.safe(wanted, protocol=browser.protocol(request, options), host=browser.host(request, options))
+    found = own_path(wanted, browser.host(request, options))
     if wanted and not found:
         log.info("auth.next_ignored", next=wanted[:200])
-    query = list(request.query.items())
-    return found or next_url.default(options.hub_prefix, query, to_server=options.hub.redirect_to_server)
+    # Without a wish the hub's root decides, which knows about servers; or the home page, if that is preferred.
+    default = options.hub_prefix if options.hub.redirect_to_server else f"{options.hub_prefix}home"
+    return found or keeping_query(default, request)
 
 
 def _handler(request: web.Request, fields: dict[str, str]) -> Any:

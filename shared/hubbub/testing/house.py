@@ -18,6 +18,7 @@ from hubbub.eventlog import Context
 from hubbub.follow import Follower
 from hubbub.handle import Committer
 from hubbub.relay import Relay
+from hubbub.service import end
 from hubbub.testing.eventually import eventually
 from hubbub.testing.nats import NatsServer
 from hubbub.testing.postgres import Database
@@ -40,12 +41,8 @@ class House:
 
     def _run(self, work: Any) -> "asyncio.Task[None]":
         task = asyncio.create_task(work)
-        self._stack.push_async_callback(self.cancel, task)
+        self._stack.push_async_callback(end, task)
         return task
-
-    async def cancel(self, task: "asyncio.Task[None]") -> None:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
     async def bus(self, user: str = "api") -> Bus:
         return await self._stack.enter_async_context(buses.connect(self.nats.url(user), f"{user}-1"))
