@@ -1,11 +1,15 @@
-"""Fixtures: a bus of one's own."""
+"""Fixtures: a bus of one's own. Hypothesis takes its time: how fast an example is says nothing here."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from hubbub.testing.nats import NatsServer
+
+settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("house")
 
 
 @pytest.fixture

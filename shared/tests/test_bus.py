@@ -194,12 +194,15 @@ async def test_a_client_that_is_thrown_out_ends_what_it_was_for(nats: NatsServer
 
 
 async def test_a_cancelled_task_stays_cancelled(nats: NatsServer) -> None:
+    inside = asyncio.Event()
+
     async def work() -> None:
         async with buses.connect(nats.url("poller"), "poller-1"):
+            inside.set()
             await asyncio.Event().wait()
 
     task = asyncio.create_task(work())
-    await asyncio.sleep(0)
+    await inside.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -17,6 +17,7 @@ import psutil
 HERE = Path(__file__).parent
 HUBBUB = Path(sys.executable).parent / "hubbub"
 TOKEN = "token-of-the-test-service"
+MANY = "api=2,auth=2,spawner-worker=3,poller=2"
 
 
 class Hub:

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from stack import Hub, eventually, hub
+from stack import MANY, Hub, eventually, hub
 
 
-@pytest.fixture
-async def slow(tmp_path: Path) -> AsyncIterator[Hub]:
+@pytest.fixture(params=["", MANY], ids=["one of each", "several of each"])
+async def slow(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Hub]:
     """Answers 202 after 0.3 s."""
-    async with hub(tmp_path / "data", environ={"TEST_SLOW_SPAWN": "0.3"}) as made:
+    async with hub(tmp_path / "data", scale=request.param, environ={"TEST_SLOW_SPAWN": "0.3"}) as made:
         yield made
 
 

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import pytest
 from browser import Browser, password_in
-from stack import eventually, hub
+from stack import MANY, eventually, hub
 
 
-async def test_a_person_works_in_jupyterlab(tmp_path: Path) -> None:
-    async with hub(tmp_path / "data", config=None) as house, Browser(house.url) as browser:
+@pytest.mark.parametrize("scale", ["", MANY], ids=["one of each", "several of each"])
+async def test_a_person_works_in_jupyterlab(tmp_path: Path, scale: str) -> None:
+    async with hub(tmp_path / "data", config=None, scale=scale) as house, Browser(house.url) as browser:
         status, page = await browser.login("Ada", password_in(house.lines))
         assert status == 200 and browser.url.path == "/hub/home", browser.url
         assert "ada" in page
