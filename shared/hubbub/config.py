@@ -1,7 +1,8 @@
 """`jupyterhub_config.py`, as operators have it: run once by each process, and read into plain options."""
 
-import hashlib
+import hmac
 import json
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,11 @@ from hubbub.addresses import BadAddress, netloc, parsed, slashed
 from hubbub.honoured import HONOURED, SECRET
 from hubbub.sections import ConfigError, Hub, Ours, ProxyOptions, SpawnerOptions, class_names, plain, read
 from hubbub.settings import Settings
+
+_POOL = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+
+#: Words that stand where a pool would, in the subjects of the bus.
+_NO_POOLS = frozenset({"proxy", "poller", "api", "auth"})
 
 
 class Options:
@@ -37,6 +43,8 @@ class Options:
         _check_services(self.hub.services)
         _check_roles(self.hub.load_roles)
         self._check_addresses()
+        if not _POOL.fullmatch(self.ours.pool) or self.ours.pool in _NO_POOLS:
+            raise ConfigError(f"c.Hubbub.pool cannot be {self.ours.pool!r}: lower case letters, digits and hyphens")
 
     def _ours(self) -> Ours:
         timeouts = {
@@ -172,8 +180,11 @@ class Options:
 
     @cached_property
     def hashes(self) -> dict[str, str]:
-        """A short hash of each plain option, to see that two processes run by the same configuration."""
-        found = {}
+        """A short hash of each plain option, to see that two processes run by the same configuration.
+
+        Keyed, since they travel and passwords may be among the options: nobody can try guesses on them.
+        """
+        key, found = self._settings.bus_key.encode(), {}
         for section, values in self.traits.items():
             if not isinstance(values, Mapping):
                 continue
@@ -182,7 +193,7 @@ class Options:
                     text = json.dumps(value, sort_keys=True, default=_sorted)
                 except (TypeError, ValueError):
                     continue  # a class or a callable: not plain
-                found[f"c.{section}.{name}"] = hashlib.sha256(text.encode()).hexdigest()[:16]
+                found[f"c.{section}.{name}"] = hmac.new(key, text.encode(), "sha256").hexdigest()[:16]
         return found
 
 

@@ -41,6 +41,14 @@ class _Pool(msgspec.Struct):
 _POOL = msgspec.json.Decoder(_Pool)
 
 
+def _pool_of(record: Recorded) -> str:
+    """Who should hear of it; nobody, if this release cannot read it: workers ask by themselves too."""
+    try:
+        return _POOL.decode(record.data).pool
+    except msgspec.MsgspecError:
+        return "unknown"
+
+
 class Relay:
     """Run `run` as a task. `woken` is set by whoever sees the log grow (see `hubbub.follow`)."""
 
@@ -149,7 +157,7 @@ class Relay:
         acknowledgement of the last one vouches for all of them.
         """
         with telemetry.span("relay.publish", parent=records[0].context.traceparent):
-            pools = {_POOL.decode(record.data).pool for record in records if record.type == "SpawnRequested"}
+            pools = {_pool_of(record) for record in records if record.type == "SpawnRequested"}
             faults.point("relay.before_publish")
             for record in records[:-1]:
                 await self._bus.client.publish(*self._message(record, epoch))

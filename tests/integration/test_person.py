@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from browser import Browser, password_in
 from stack import MANY, eventually, hub
 

@@ -105,13 +105,19 @@ async def _api(request: web.Request, handler: Handler, prefix: str) -> web.Strea
     except Rejected as refusal:
         return _error(status_of(refusal), str(refusal))
     except web.HTTPException as error:
-        return error if error.status < 400 else _error(error.status, None)
+        return _plain(error) if error.status < 400 else _error(error.status, None)
     except (LogUnavailable, *AWAY) as error:
         log.warning("http.unavailable", path=_shape(request), error=str(error) or type(error).__name__)
         return _error(503, "The database cannot be reached; nothing is known to have been changed")
     except Exception:
         log.exception("http.failed", path=_shape(request))
         return _error(500, "Internal Server Error")
+
+
+def _plain(redirect: web.HTTPException) -> web.Response:
+    """A redirect that was raised, as an answer."""
+    kept = {name: value for name, value in redirect.headers.items() if not name.startswith("Content-")}
+    return web.Response(status=redirect.status, headers=kept)
 
 
 def _error(status: int, message: str | None, headers: dict[str, str] | None = None) -> web.Response:
@@ -129,7 +135,7 @@ async def _page(request: web.Request, handler: Handler) -> web.StreamResponse:
     except Rejected as refusal:
         return await _error_page(request, status_of(refusal), str(refusal))
     except web.HTTPException as error:
-        return error if error.status < 400 else await _error_page(request, error.status, "")
+        return _plain(error) if error.status < 400 else await _error_page(request, error.status, "")
     except (LogUnavailable, *AWAY) as error:
         log.warning("http.unavailable", path=_shape(request), error=str(error) or type(error).__name__)
         return await _error_page(request, 503, "")

@@ -23,6 +23,7 @@ from hubbub_api.activity import Activities
 from hubbub_api.claims import lose
 from hubbub_api.servers import STOP_SECONDS
 from hubbub_api.tokens import revoke_of
+from hubbub_api.views import READY
 
 log = structlog.get_logger()
 
@@ -37,12 +38,7 @@ _LEASE = """
     where leases.holder = excluded.holder or leases.until < now()
     returning holder
 """
-_OVERDUE = """
-    select id, state from servers s where deadline < now() and (kind <> 'Running' or not exists (select from proxies)
-        or exists (select from proxies p where not exists (
-            select from routes r where r.id = p.id || '.' || s.id and r.attempt = s.attempt)))
-    limit 200
-"""
+_OVERDUE = f"select id, state from servers s where deadline < now() and not {READY} limit 200"
 # Proxies that have left a running server without its route for too long.
 _STUCK_PROXIES = """
     select distinct p.id from proxies p join servers s on s.kind = 'Running' and s.deadline < now() + $1::interval

@@ -1,5 +1,6 @@
 """GET, POST /users; GET, POST, PATCH, DELETE /users/{user}; POST /users/{user}/activity; GET /user."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -35,10 +36,15 @@ async def myself(request: web.Request) -> web.Response:
     if identity is None:
         raise ApiError(403)
     user, running = None, []
+    views = request.app[VIEWS]
     if identity.kind == "user":
-        user = await request.app[VIEWS].user(identity.name)
-        if any(each.startswith("read:servers") for each in identity.scopes):
-            running = (await request.app[VIEWS].servers_of([identity.id], stopped=False)).get(identity.id, [])
+        if scope.held_at_all(identity.scopes, "read:servers"):
+            user, found = await asyncio.gather(
+                views.user(identity.name), views.servers_of([identity.id], stopped=False)
+            )
+            running = found.get(identity.id, [])
+        else:
+            user = await views.user(identity.name)
     return answer(request.app[MODELS].identity(identity, user, running))
 
 

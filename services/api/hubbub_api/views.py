@@ -14,13 +14,13 @@ from hubbub.domain.server_states import Held, Known, Running, Server, Spawning, 
 _STATE = msgspec.json.Decoder(Server)
 
 # Ready: running, and routed on every joined proxy, of which there is at least one.
-_READY = """
-    (s.kind = 'Running' and exists (select from proxies) and not exists (
-        select from proxies p where not exists (
-            select from routes r where r.id = p.id || '.' || s.id and r.attempt = s.attempt)))
+READY = """
+    (s.kind = 'Running' and coalesce(nullif((select count(*) from proxies), 0) = (
+        select count(*) from routes r join proxies p on p.id = r.proxy
+        where r.server = s.id and r.attempt = s.attempt), false))
 """
 _SERVERS = f"""
-    select s.id, s.number, s.state, u.name as owner, {_READY} as ready, a.at as last_activity
+    select s.id, s.number, s.state, u.name as owner, {READY} as ready, a.at as last_activity
     from servers s join users u on u.id = s.user_id
     left join activity a on a.subject = 'server:' || s.id
 """
@@ -196,7 +196,7 @@ _ORDERS = {
 }
 _BY_STATE = {
     "active": "exists (select from servers s where s.user_id = u.id and s.kind <> 'Stopped')",
-    "ready": f"exists (select from servers s where s.user_id = u.id and {_READY})",
+    "ready": f"exists (select from servers s where s.user_id = u.id and {READY})",
     "inactive": "not exists (select from servers s where s.user_id = u.id and s.kind <> 'Stopped')",
 }
 

@@ -34,6 +34,7 @@ from hubbub.domain.server_messages import (
 from hubbub.domain.session import OpenSession
 from hubbub.domain.user import CreateUser
 from hubbub.eventlog import Context
+from hubbub.follow import Follower
 from hubbub.handle import Committer
 from hubbub.testing.postgres import Database
 from hubbub.tokens import token_hash
@@ -114,6 +115,7 @@ async def house(database: Database, request: pytest.FixtureRequest) -> AsyncIter
         app[keys.COMMITTER] = committer
         app[keys.VIEWS] = Views(pool)
         app[keys.ACTIVITIES] = Activities(pool)
+        app[keys.FOLLOWER] = Follower(database.api_dsn)
         running = asyncio.create_task(committer.run())
         async with TestClient(TestServer(app), cookie_jar=DummyCookieJar()) as client:
             yield House(client, committer, app[keys.VIEWS])
