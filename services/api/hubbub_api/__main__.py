@@ -22,6 +22,7 @@ from hubbub_api import app as application
 from hubbub_api import keys
 from hubbub_api.activity import Activities
 from hubbub_api.claims import Claims
+from hubbub_api.colleagues import Colleagues
 from hubbub_api.forward import Auths
 from hubbub_api.models import Models, Secrets
 from hubbub_api.reports import ReportBook
@@ -71,7 +72,8 @@ async def serve(settings: Settings, options: Options, stop: asyncio.Event) -> No
         app[keys.MODELS] = Models(options.base_url, access.roles, activities)
         app[keys.SECRETS] = Secrets(pool, vault)
 
-        claims = Claims(pool, committer, vault, sealer(settings.bus_key), options, access.roles)
+        colleagues = Colleagues(settings.lease_seconds)
+        claims = Claims(pool, committer, vault, sealer(settings.bus_key), options, access.roles, colleagues)
         reports = ReportBook(pool, committer, sealer(settings.bus_key))
         sweeps = Sweeps(pool, committer, bus, options, activities)
         wanted = WantedRoutes(pool, options)
@@ -82,6 +84,7 @@ async def serve(settings: Settings, options: Options, stop: asyncio.Event) -> No
 
         async def attend() -> None:
             await settle_configuration(pool, committer, options)
+            await bus.listen("hub.heartbeat.spawner-worker.*", colleagues.hear)
             await _answer(bus, claims, reports, sweeps, wanted)
             async with _listening(app, options):
                 service.announce("api", url=options.hub_bind_url)

@@ -1,5 +1,6 @@
 """Answers workers: what may I start (claim), what did my earlier self leave (hello), what do I owe (holdings)."""
 
+import math
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -26,6 +27,7 @@ from hubbub.rpc import Answer, Claim, Claimed, Found, Held, Hello, Person, Refus
 from hubbub.transaction import Transaction
 from hubbub.vault import Vault
 from hubbub.views import SERVERS, TOKENS
+from hubbub_api.colleagues import Colleagues
 
 log = structlog.get_logger()
 
@@ -67,6 +69,7 @@ class Claims:
         bus_key: MultiFernet,
         options: Options,
         roles: Roles,
+        colleagues: Colleagues,
     ) -> None:
         self._pool = pool
         self._committer = committer
@@ -74,9 +77,12 @@ class Claims:
         self._bus_key = bus_key
         self._options = options
         self._roles = roles
+        self._colleagues = colleagues
 
     async def claim(self, subject: str, payload: bytes) -> Claimed:
-        """Hand out waiting attempts, oldest first. A claim sent again gets what it got before."""
+        """Hand out waiting attempts, oldest first, to each worker its share of them: who has room for more will ask
+        again at once. A claim sent again gets what it got before.
+        """
         _, _, _, pool, worker = subject.split(".")
         asked = msgspec.json.decode(payload, type=Claim)
         context = Context.of(f"worker:{worker}")
@@ -86,11 +92,13 @@ class Claims:
             if before:
                 return [row["id"] for row in before], 0
             rows = await tx.fetch(_WAITING, pool, min(len(asked.hashes), LARGEST_CLAIM))
+            waiting = rows[0]["waiting"] if rows else 0
+            rows = rows[: math.ceil(waiting / self._colleagues.of(pool))]
             ids = {row["id"]: uuid4().hex for row in rows}
             await tx.load([*((SERVERS, id) for id in ids), *((TOKENS, token) for token in ids.values())])
             for row, hashed in zip(rows, asked.hashes, strict=False):
                 await self._take(tx, row, ids[row["id"]], hashed, worker, asked.host)
-            return list(ids), (rows[0]["waiting"] - len(rows) if rows else 0)
+            return list(ids), waiting - len(rows)
 
         taken, waiting = await self._committer.submit(body, context)
         if taken:

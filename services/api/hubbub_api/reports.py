@@ -103,10 +103,17 @@ class ReportBook:
         context = Context.of(f"proxy:{proxy}", traceparent=report.traceparent or telemetry.traceparent())
 
         async def body(tx: Transaction) -> None:
-            if isinstance(command, AddRoute) and isinstance(await tx.state(SERVERS, report.server), Absent):
+            if isinstance(command, AddRoute) and not await _is_known(tx, report.server):
                 # Deleted meanwhile, and the proxy will be told so; or nonsense.
                 log.warning("route.of_nobody", proxy=proxy, server=report.server)
                 return
             await tx.act(ROUTES, id, command)
 
         await self._committer.submit(body, context, [(ROUTES, id), (SERVERS, report.server)])
+
+
+async def _is_known(tx: Transaction, owner: str) -> bool:
+    """Whether a route can be this one's: the hub's, a service's or a server's (see `hubbub_api.wanted`)."""
+    if owner == "hub" or owner.startswith("service:"):
+        return True
+    return not isinstance(await tx.state(SERVERS, owner), Absent)

@@ -4,12 +4,15 @@ A reservation is a file named after the port. It is in use while a workload on t
 for a minute after it was last touched: by then its route is gone.
 """
 
+import errno
 import json
 import os
+import random
 import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from hubbub_spawner_worker.spool import Lock
@@ -17,6 +20,8 @@ from hubbub_spawner_worker.spool import Lock
 KEPT = 60.0
 """Seconds."""
 _TRIES = 100
+_KERNELS = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_ENOUGH = 2000
 
 
 class NoPort(Exception):
@@ -71,7 +76,31 @@ class Ports:
 
 
 def _free_port(ip: str) -> int:
+    """One that nobody comes by unless they ask for it: a server may take its time until it listens, and what the
+    kernel gives to outgoing connections, or to those who ask for any port, might be gone until then.
+    """
     family = socket.AF_INET6 if ":" in ip else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as found:
-        found.bind((ip, 0))
-        return int(found.getsockname()[1])
+    for _ in range(_TRIES):
+        wanted = random.choice(_asked_for()) if _asked_for() else 0  # noqa: S311 - guards nothing
+        with socket.socket(family, socket.SOCK_STREAM) as found:
+            try:
+                found.bind((ip, wanted))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+                continue
+            return int(found.getsockname()[1])
+    raise NoPort
+
+
+@cache
+def _asked_for() -> tuple[int, ...]:
+    """Above the well-known ones, and outside the kernel's range. The embedded stack has the 12,000 below that for its
+    own ports (`hubbub_local.ports`). Empty where the kernel has nearly all for itself.
+    """
+    try:
+        low, high = map(int, _KERNELS.read_text().split())
+    except (OSError, ValueError):
+        return ()
+    ports = (*range(10_000, low - 12_000), *range(high + 1, 65_536))
+    return ports if len(ports) >= _ENOUGH else ()

@@ -3,6 +3,7 @@
 import os
 import socket
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -48,6 +49,13 @@ def test_one_that_is_listened_on_is_not_given(ports):
     with ExitStack() as stack:
         taken = {stack.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1] for _ in range(50)}
         assert not taken & {ports.reserve("s1") for _ in range(50)}
+
+
+def test_nobody_comes_by_one_without_asking_for_it(ports):
+    """A server may listen late: no outgoing connection, and nobody who asks for any port, can be faster."""
+    low, high = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    if low > 14_000:
+        assert not any(low <= ports.reserve("s1") <= high for _ in range(100))
 
 
 def test_a_released_one_is_kept_for_a_minute(ports, clock, held):

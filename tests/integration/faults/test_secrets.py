@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 import urllib.parse
+from contextlib import suppress
 from pathlib import Path
 
 import asyncpg
@@ -186,7 +187,11 @@ def arguments(it: Hub) -> dict[int, bytes]:
     """Anybody on the machine may read them."""
     up = psutil.Process(it.pid_of_up())
     everybody = [up, *up.children(recursive=True), it.proxy(), *it.workloads()]
-    return {process.pid: "\n".join(process.cmdline()).encode() for process in everybody}
+    found = {}
+    for process in everybody:
+        with suppress(psutil.NoSuchProcess):
+            found[process.pid] = "\n".join(process.cmdline()).encode()
+    return found
 
 
 def files(it: Hub) -> dict[str, bytes]:
