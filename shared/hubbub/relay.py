@@ -16,9 +16,10 @@ from nats.js.errors import BadRequestError, NotFoundError
 
 from hubbub import faults, telemetry
 from hubbub.away import AWAY
-from hubbub.bus import STREAMS, Bus, token
+from hubbub.bus import STREAMS, Bus
 from hubbub.eventlog import Recorded, read_since
 from hubbub.rpc import Head
+from hubbub.subjects import token
 
 log = structlog.get_logger()
 

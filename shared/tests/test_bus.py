@@ -11,8 +11,9 @@ from nats.aio.msg import Msg
 
 from hubbub import bus as buses
 from hubbub import telemetry
-from hubbub.bus import Bus, BusUnavailable, Remote, token
+from hubbub.bus import Bus, BusUnavailable, Remote
 from hubbub.rpc import Done, Heartbeat, Lease, Leased, Liveness, Refusal
+from hubbub.subjects import token
 from hubbub.testing.eventually import arrived, eventually
 from hubbub.testing.nats import NatsServer
 

@@ -10,9 +10,10 @@ from nats.errors import TimeoutError as NoAnswer
 from nats.js.api import ConsumerConfig
 
 from hubbub import bus as buses
-from hubbub.bus import STREAMS, Bus, permissions
+from hubbub.bus import STREAMS, Bus
 from hubbub.relay import Relay
 from hubbub.rpc import Lease, Leased, LogTail, Word
+from hubbub.subjects import permissions
 from hubbub.testing.eventually import arrived
 from hubbub.testing.nats import NatsServer
 

@@ -10,7 +10,6 @@ from typing import TypeVar
 
 import asyncpg
 
-from hubbub import admin
 from hubbub.domain.message import Rejected
 from hubbub_local import options, running, screen
 from hubbub_local.errors import StackError
@@ -53,6 +52,8 @@ def _up(asked: argparse.Namespace) -> int:
 
 
 def _token(asked: argparse.Namespace) -> int:
+    from hubbub import admin
+
     hub = running.of(asked.data)
     try:
         token = asyncio.run(admin.issue_token(hub.api_dsn, hub.vault_key, asked.user, frozenset(hub.admin_users)))
@@ -63,12 +64,16 @@ def _token(asked: argparse.Namespace) -> int:
 
 
 def _events(asked: argparse.Namespace) -> int:
+    from hubbub import admin
+
     hub = running.of(asked.data)
     asyncio.run(admin.print_events(hub.api_dsn, hub.vault_key, follow=asked.follow))
     return 0
 
 
 def _verify(asked: argparse.Namespace) -> int:
+    from hubbub import admin
+
     hub = running.of(asked.data)
     problems = asyncio.run(admin.verify(hub.owner_dsn, hub.vault_key))
     for problem in problems:

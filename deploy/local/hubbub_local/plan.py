@@ -4,10 +4,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from hubbub.bus import permissions
 from hubbub.config import ConfigError, load
 from hubbub.config import Options as Config
 from hubbub.schema.migrations import ROLES
+from hubbub.subjects import permissions
 from hubbub_local import keys, ports, process, services, wishes
 from hubbub_local.addresses import Address, with_login
 from hubbub_local.errors import StackError

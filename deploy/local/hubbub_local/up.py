@@ -3,9 +3,8 @@
 import asyncio
 
 import asyncpg
-import nats
 
-from hubbub import admin, schema
+from hubbub import schema
 from hubbub_local import folder, plan, ports, process, record, services
 from hubbub_local.errors import ShutDown, StackError
 from hubbub_local.options import SERVICES, Options
@@ -72,6 +71,8 @@ async def _start_nats(made: Plan, house: Supervisor) -> None:
         await house.start(server.prepare(made.bus_permissions)).first_up()
         return
 
+    import nats  # with all that it brings it takes longer to load than Postgres to start
+
     async def is_heard(_: Exception) -> None:
         """Instead of the client's own log of every try."""
 
@@ -104,6 +105,8 @@ async def _stop_servers(made: Plan, house: Supervisor, screen: Screen, stop: Sto
 async def _stop_every_server(made: Plan, screen: Screen) -> None:
     known = made.running()
     try:
+        from hubbub import admin
+
         await admin.stop_all_servers(known.api_dsn, known.vault_key, _SERVERS_TIMEOUT)
     except Exception as error:  # whatever it is, the rest has to be stopped all the same
         screen.say(f"could not stop every server: {str(error) or type(error).__name__}")

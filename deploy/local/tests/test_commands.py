@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from hubbub_local import cli, running, screen
+from hubbub_local import board, cli, running, screen
 from hubbub_local.child import Status
 from hubbub_local.errors import StackError
 from hubbub_local.folder import Folder
@@ -75,6 +75,6 @@ def test_the_table_has_a_row_for_each_child_and_shows_brackets_as_they_are() -> 
     ]
     console = Console(file=io.StringIO(), width=100)
     with console.capture() as capture:
-        console.print(screen.table(shown))
+        console.print(board.table(shown))
     lines = [line.split() for line in capture.get().splitlines()[1:]]
     assert lines == [["nats", "up", "7", "a"], ["api-1", "down", "b", "[red]"]]

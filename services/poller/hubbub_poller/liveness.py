@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 
-from hubbub.bus import Bus, token
+from hubbub.bus import Bus
 from hubbub.rpc import Liveness
+from hubbub.subjects import token
 
 
 class Changes:

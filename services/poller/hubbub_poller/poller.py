@@ -9,8 +9,9 @@ import msgspec
 import structlog
 from nats.aio.msg import Msg
 
-from hubbub.bus import Bus, BusUnavailable, Remote, token
+from hubbub.bus import Bus, BusUnavailable, Remote
 from hubbub.rpc import Heartbeat, Lease, Leased, Sweep, Swept
+from hubbub.subjects import token
 from hubbub_poller.heartbeats import Watch
 from hubbub_poller.liveness import Changes
 

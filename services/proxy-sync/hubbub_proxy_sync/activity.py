@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 
-from hubbub.bus import Bus, token
+from hubbub.bus import Bus
 from hubbub.rpc import Activity, Heartbeat
+from hubbub.subjects import token
 from hubbub_proxy_sync.proxies.base import Proxy, ProxyRoute, ProxyUnavailable
 from hubbub_proxy_sync.sync import Sync
 

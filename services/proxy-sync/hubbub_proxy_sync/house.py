@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import structlog
 
 from hubbub import faults
-from hubbub.bus import Bus, token
+from hubbub.bus import Bus
 from hubbub.rpc import Done, Routed, RouteReport, Routes, Wanted, WantRoutes
+from hubbub.subjects import token
 
 log = structlog.get_logger()
 

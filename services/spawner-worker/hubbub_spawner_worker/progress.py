@@ -4,7 +4,7 @@ import json
 
 import structlog
 
-from hubbub import bus
+from hubbub import subjects
 from hubbub.rpc import Spec
 from hubbub_spawner_worker.spawners import Spawner
 from hubbub_spawner_worker.workshop import Publish
@@ -14,7 +14,7 @@ log = structlog.get_logger()
 
 async def publish_progress(spawner: Spawner, spec: Spec, publish: Publish) -> None:
     """Frame by frame, until the spawner has no more or the start is over. Nothing waits for it."""
-    subject = f"hub.progress.{bus.token(spec.server)}.{spec.attempt}"
+    subject = f"hub.progress.{subjects.token(spec.server)}.{spec.attempt}"
     try:
         async for frame in spawner.progress():
             if not isinstance(frame, dict):

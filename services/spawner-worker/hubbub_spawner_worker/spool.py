@@ -15,7 +15,7 @@ from typing import Self
 import msgspec
 import structlog
 
-from hubbub import bus
+from hubbub import subjects
 from hubbub.rpc import Spec
 
 log = structlog.get_logger()
@@ -130,7 +130,7 @@ class Spool:
             path.rename(self._folder / path.name)
 
     def _path(self, server: str, attempt: int) -> Path:
-        return self._folder / f"{bus.token(server)}.{attempt}.json"
+        return self._folder / f"{subjects.token(server)}.{attempt}.json"
 
 
 def _read(path: Path) -> Record | None:

@@ -10,7 +10,7 @@ import msgspec
 from cryptography.fernet import InvalidToken, MultiFernet
 from traitlets.config import Config
 
-from hubbub import bus, vault
+from hubbub import subjects, vault
 from hubbub.config import Options
 from hubbub.domain import names
 from hubbub.rpc import Spec
@@ -106,7 +106,7 @@ class Workshop:
 
 def furnish(settings: Settings, options: Options, publish: Publish, files: int | None = None) -> Workshop:
     """Raises NoSpawner or vault.UnusableKey if the configuration cannot be used."""
-    host, worker, data = host_id(), bus.token(settings.instance), settings.data_folder
+    host, worker, data = host_id(), subjects.token(settings.instance), settings.data_folder
     kind = load_class(options.hub.spawner_class)
     return Workshop(
         worker=worker,

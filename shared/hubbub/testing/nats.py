@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from hubbub.bus import permissions
+from hubbub.subjects import permissions
 
 
 class NatsServer:

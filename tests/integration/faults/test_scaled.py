@@ -30,7 +30,7 @@ async def test_workers_share_the_load_and_one_of_each_service_dies(tmp_path: Pat
                 it.kill(name)
         share = Counter(row[0] for row in await rows(it, CLAIMED))
         assert len(share) == 3, share
-        assert min(share.values()) >= 3, share
+        assert max(share.values()) <= 20, share
         await asyncio.gather(*(stop(it, name) for name in PEOPLE))
         await all_stopped(it, 60)
         await five_checks(it)
