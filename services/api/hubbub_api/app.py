@@ -14,7 +14,7 @@ from hubbub.domain.message import Rejected
 from hubbub.handle import LogUnavailable
 from hubbub.web import xsrf
 from hubbub.web.pages import ENVIRONMENT, environment
-from hubbub.web.request import GATE, IDENTITY, ApiError, Gate, Handler, check_xsrf, identify, standard_headers
+from hubbub.web.request import GATE, HEADERS, IDENTITY, ApiError, Gate, Handler, check_xsrf, identify, standard_headers
 from hubbub_api import hub, pages, progress, tokens, user_servers, users
 from hubbub_api.answers import answer, status_of
 from hubbub_api.forward import Auths
@@ -59,7 +59,7 @@ async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
     prefix = request.app[GATE].options.hub_prefix
     is_api = request.path.startswith(f"{prefix}api/") or request.path == f"{prefix}api"
     began = time.monotonic()
-    headers = request["hubbub.headers"] = standard_headers(request.app[GATE].options, is_api=is_api)
+    headers = request[HEADERS] = standard_headers(request.app[GATE].options, is_api=is_api)
     with telemetry.span(f"{request.method} {_shape(request)}", parent=request.headers.get("traceparent", "")):
         response = await (_api(request, handler, prefix) if is_api else _page(request, handler))
         if not response.prepared:

@@ -9,7 +9,7 @@ import msgspec
 import nats
 from aiohttp import web
 
-from hubbub.web.request import ApiError, identify, require
+from hubbub.web.request import HEADERS, ApiError, identify, require
 from hubbub_api.keys import BUS, FOLLOWER, VIEWS
 from hubbub_api.user_servers import DEFAULT, NAMED, find, target
 from hubbub_api.views import ServerRow
@@ -28,7 +28,7 @@ async def progress(request: web.Request) -> web.StreamResponse:
     if server.pending is None and not server.ready and server.failure is None:
         raise ApiError(400, f"{owner}:{name} is not starting..." if name else f"{owner} is not starting...")
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
-    response.headers.update(request["hubbub.headers"])
+    response.headers.update(request[HEADERS])
     await response.prepare(request)
     try:
         await _tell(request, response, server)

@@ -45,6 +45,8 @@ class Gate:
 GATE = web.AppKey("gate", Gate)
 IDENTITY: "web.RequestKey[Identity | None]" = web.RequestKey("identity", Identity)
 XSRF = web.RequestKey("xsrf", str)
+#: What every answer to this request carries; for answers that are begun before they are finished.
+HEADERS = web.RequestKey("headers", CIMultiDict)
 
 
 def bearer(request: web.Request) -> str | None:
