@@ -50,6 +50,7 @@ c.SimpleLocalProcessSpawner.home_dir_template = os.path.join(os.environ["HUBBUB_
 c.JupyterHub.allow_named_servers = True
 c.JupyterHub.concurrent_spawn_limit = 0
 c.JupyterHub.cleanup_servers = os.environ.get("BENCH_KEEP_SERVERS") != "1"
+c.JupyterHub.cleanup_proxy = os.environ.get("BENCH_KEEP_SERVERS") != "1"  # as the other side has it
 c.JupyterHub.log_level = "WARNING"
 c.JupyterHub.authenticator_class = "shared-password"
 c.SharedPasswordAuthenticator.user_password = "benchbench"

@@ -160,12 +160,6 @@ create table instances (
     seen_at timestamptz not null
 );
 
-create table answers (
-    key     text primary key,
-    value   bytea not null,
-    made_at timestamptz not null default now()
-);
-
 create table login_attempts (
     name    text not null,
     address text not null,
@@ -179,12 +173,6 @@ create table bookmarks (
     about    text   not null
 );
 
-create table config_hashes (
-    service text primary key,
-    options text not null,
-    at      timestamptz not null default now()
-);
-
 -- Each service gets what it needs. Nobody may change or delete an event.
 
 grant usage on schema public to hubbub_api, hubbub_auth;
@@ -193,9 +181,9 @@ grant select, update on log_head to hubbub_api, hubbub_auth;
 grant select, insert on events to hubbub_api, hubbub_auth;
 grant select, insert, update, delete on
     users, servers, tokens, sessions, codes, routes, proxies, person_keys, vault, activity, leases,
-    instances, answers, bookmarks, config_hashes to hubbub_api;
+    instances, bookmarks to hubbub_api;
 grant select on login_attempts to hubbub_api;
-grant select, insert, update, delete on users, tokens, sessions, codes, person_keys, instances, config_hashes,
+grant select, insert, update, delete on users, tokens, sessions, codes, person_keys, instances,
     login_attempts to hubbub_auth;
 grant select on servers, routes, proxies to hubbub_auth;
 grant select, insert, update on activity to hubbub_auth;
