@@ -23,7 +23,7 @@ from hubbub.handle import Committer
 from hubbub.tokens import new_token, token_hash
 from hubbub.transaction import Transaction
 from hubbub.vault import Vault
-from hubbub.verify import verify
+from hubbub.verify import rebuild, verify
 from hubbub.views import SERVERS, TOKENS, USERS
 
 log = structlog.get_logger()
@@ -135,4 +135,4 @@ async def stop_all(
     return int(left)
 
 
-__all__ = ["issue_token", "print_events", "stop_all", "stop_all_servers", "verify"]
+__all__ = ["issue_token", "print_events", "rebuild", "stop_all", "stop_all_servers", "verify"]

@@ -30,6 +30,28 @@ async def verify(dsn: str, vault_key: str) -> list[str]:
         await connection.close()
 
 
+async def rebuild(dsn: str, vault_key: str) -> list[str]:
+    """Drop every row of every view and make it anew from the log, in one transaction; what is wrong with the log.
+
+    Nothing is changed if anything is. The log is locked meanwhile, so it may be done while the hub runs.
+    """
+    vault = Vault(vault_key)
+    connection = await asyncpg.connect(dsn)
+    try:
+        async with connection.transaction():
+            await connection.execute("select 1 from log_head for update")
+            problems, streams = await _replay(connection, vault)
+            if problems:
+                return problems
+            for view in VIEWS.values():
+                parked = [id for (of, id), stream in streams.items() if of == view.table and stream.parked]
+                await connection.execute(f"delete from {view.table} where id <> all($1)", parked)
+                await _write(connection, view, view.table, streams)
+        return []
+    finally:
+        await connection.close()
+
+
 class _Stream:
     __slots__ = ("number", "parked", "position", "state", "version")
 
@@ -84,14 +106,7 @@ async def _replay(connection: "asyncpg.Connection[asyncpg.Record]", vault: Vault
 async def _compare(connection: "asyncpg.Connection[asyncpg.Record]", view: View, streams: Streams) -> list[str]:
     shadow = f"shadow_{view.table}"
     await connection.execute(f"create temporary table {shadow} (like {view.table} including all) on commit drop")
-    rows = []
-    for (table, id), stream in streams.items():
-        columns = None if table != view.table or stream.parked else view.row(stream.state)
-        if columns is not None:
-            state = msgspec.json.encode(stream.state).decode()
-            rows.append((id, stream.number, stream.version, stream.position, state, *columns))
-    if rows:
-        await connection.execute(view.upsert(shadow), *map(list, zip(*rows, strict=True)))
+    await _write(connection, view, shadow, streams)
     parked = [id for (table, id), stream in streams.items() if table == view.table and stream.parked]
     names = (
         "id, number, version, position, state, " + ", ".join(view.columns)
@@ -106,3 +121,15 @@ async def _compare(connection: "asyncpg.Connection[asyncpg.Record]", view: View,
         """
     )
     return sorted({f"{view.table} differs from the log at {row['id']}" for row in different if row["id"] not in parked})
+
+
+async def _write(connection: "asyncpg.Connection[asyncpg.Record]", view: View, table: str, streams: Streams) -> None:
+    """The rows of *view*, as replayed, into *table*."""
+    rows = []
+    for (of, id), stream in streams.items():
+        columns = None if of != view.table or stream.parked else view.row(stream.state)
+        if columns is not None:
+            state = msgspec.json.encode(stream.state).decode()
+            rows.append((id, stream.number, stream.version, stream.position, state, *columns))
+    if rows:
+        await connection.execute(view.upsert(table), *map(list, zip(*rows, strict=True)))

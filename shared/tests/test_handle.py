@@ -17,8 +17,8 @@ from hubbub.handle import Committer
 from hubbub.testing.postgres import Database
 from hubbub.transaction import Transaction
 from hubbub.vault import Vault
-from hubbub.verify import verify
-from hubbub.views import SERVERS, USERS
+from hubbub.verify import rebuild, verify
+from hubbub.views import SERVERS, USERS, VIEWS
 
 KEY = Fernet.generate_key().decode()
 ME = "user:me"
@@ -219,6 +219,29 @@ async def test_a_view_that_was_tampered_with_is_found(committer: Committer, data
     await connection.execute("update users set admin = true")
     await connection.close()
     assert [problem[:13] for problem in await verify(database.api_dsn, KEY)] == ["users differs"]
+
+
+async def test_views_that_were_dropped_are_replayed_as_they_were(committer: Committer, database: Database) -> None:
+    for name in ("ada", "bob"):
+        await start_server(committer, await create_user(committer, name), "lab")
+    connection = await asyncpg.connect(database.owner_dsn)
+
+    async def everything() -> list[object]:
+        found = []
+        for view in VIEWS.values():
+            found += [tuple(row) for row in await connection.fetch(f"select * from {view.table} order by id")]
+        return found
+
+    before = await everything()
+    for view in VIEWS.values():
+        await connection.execute(f"delete from {view.table}")
+    assert await everything() == []
+    assert await rebuild(database.owner_dsn, KEY) == []
+    assert await everything() == before
+    await connection.execute("update events set data = replace(data, 'lab', 'lob')")
+    assert await rebuild(database.owner_dsn, KEY) != []
+    assert await everything() == before
+    await connection.close()
 
 
 async def test_work_goes_on_after_the_connection_broke(committer: Committer, database: Database) -> None:

@@ -83,6 +83,17 @@ def _verify(asked: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
+def _rebuild(asked: argparse.Namespace) -> int:
+    from hubbub import admin
+
+    hub = running.of(asked.data)
+    problems = asyncio.run(admin.rebuild(hub.owner_dsn, hub.vault_key))
+    for problem in problems:
+        print(problem)
+    print("nothing was changed" if problems else "every view was made anew from the log")
+    return 1 if problems else 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="hubbub", description="A JupyterHub of event-sourced services, on one machine."
@@ -116,7 +127,10 @@ def _parser() -> argparse.ArgumentParser:
     verify = commands.add_parser("verify", help="prove the log unbroken and every view equal to its replay")
     verify.set_defaults(do=_verify)
 
-    for command in (up_, token, events, verify):
+    rebuild = commands.add_parser("rebuild", help="drop every view and replay it from the log")
+    rebuild.set_defaults(do=_rebuild)
+
+    for command in (up_, token, events, verify, rebuild):
         command.add_argument(
             "--data", type=Path, default=Path(".hubbub"), metavar="DIR", help="the data folder (.hubbub)"
         )

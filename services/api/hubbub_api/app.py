@@ -88,6 +88,7 @@ async def _api(request: web.Request, handler: Handler, prefix: str) -> web.Strea
         return web.Response(status=200)
     rest = request.path.removeprefix(f"{prefix}api")
     try:
+        _check_text(request)
         if rest not in OPEN and not rest.startswith("/oauth2/"):
             identity = await identify(request)
             await check_xsrf(request, identity, is_api=True)
@@ -114,6 +115,12 @@ async def _api(request: web.Request, handler: Handler, prefix: str) -> web.Strea
         return _error(500, "Internal Server Error")
 
 
+def _check_text(request: web.Request) -> None:
+    """Nothing is called by a name with a zero byte in it, and Postgres cannot even be asked for one."""
+    if "\0" in request.path or "\0" in request.query_string:
+        raise ApiError(400, "There is a zero byte in the address")
+
+
 def _plain(redirect: web.HTTPException) -> web.Response:
     """A redirect that was raised, as an answer."""
     kept = {name: value for name, value in redirect.headers.items() if not name.startswith("Content-")}
@@ -127,6 +134,7 @@ def _error(status: int, message: str | None, headers: dict[str, str] | None = No
 async def _page(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Pages find out who asks by themselves, since many of them need not know."""
     try:
+        _check_text(request)
         return await handler(request)
     except xsrf.Forgery as error:
         return await _error_page(request, 403, str(error))
