@@ -1,11 +1,13 @@
-"""Nonsense on the bus, sent with the right credentials: it is refused, nothing changes, nobody crashes."""
+"""Nonsense, sent with the right credentials: it is refused, nothing changes, nobody crashes."""
 
 import json
 from pathlib import Path
 
+from yarl import URL
+
 from burst import settle_in, start
 from checks import five_checks, rows
-from stack import Hub, hub
+from stack import TOKEN, Hub, hub
 from wiretap import as_user
 
 WORKER, PROXY, POLLER = "default.spawner-worker-1", "proxy.proxy-sync-1", "poller.poller-1"
@@ -146,3 +148,13 @@ async def _signals(it: Hub, server: str) -> None:
         for payload in nonsense:
             await client.publish("hub.liveness.spawner-worker.spawner-worker-1", payload)
         await client.flush()
+
+
+async def test_a_zero_byte_in_an_address_is_a_bad_request(house: Hub):
+    """Postgres has no such character, and nobody is asked."""
+    for path in ("/users/a%00b", "/users/ada/servers/x%00", "/users?name_filter=%00", "/authorizations/token/%00"):
+        place = URL(f"{house.url}hub/api{path}", encoded=True)
+        async with house.session.get(place, headers={"Authorization": f"token {TOKEN}"}) as response:
+            assert response.status == 400, path
+    async with house.session.get(URL(f"{house.url}hub/user/a%00", encoded=True)) as response:
+        assert response.status == 400
