@@ -236,13 +236,14 @@ async def hub(
     scale: str = "",
     environ: dict[str, str] | None = None,
     start: bool = True,
+    more: Iterable[str] = (),
 ) -> AsyncIterator[Hub]:
     arguments = ["--port", "0"]
     if config:
         arguments += ["--config", str(config)]
     if scale:
         arguments += ["--scale", scale]
-    made = Hub(data, arguments, {"HUBBUB_LEASE_SECONDS": "2", **(environ or {})})
+    made = Hub(data, [*arguments, *more], {"HUBBUB_LEASE_SECONDS": "2", **(environ or {})})
     try:
         if start:
             await made.start()
