@@ -138,10 +138,9 @@ class Hello(Message, frozen=True):
 
 
 class Welcome(Message, frozen=True):
-    """An answer for each of `Hello.found`, in order; and the specs of those that were adopted."""
+    """An answer for each of `Hello.found`, in order. What belongs to them is on the worker's spool."""
 
     answers: tuple[Answer, ...] = ()
-    specs: tuple[Spec, ...] = ()
     refused: Refusal | None = None
 
 

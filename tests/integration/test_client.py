@@ -1,5 +1,6 @@
 """The client of JupyterHub's documentation ("Starting servers with the JupyterHub API"), and others' habits."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -107,6 +108,7 @@ async def test_a_start_with_an_idempotency_key_has_one_effect(slow: Hub) -> None
         ("GET", "/users?state=odd", None, 400, "Unrecognized state filter: 'odd'"),
         ("POST", "/users/ada/servers/Bad_Name", None, 400, None),
         ("POST", "/users/ada/server", [1], 400, "Body must be a JSON dict or empty"),
+        ("POST", "/users/ada/server", {"x": "y" * 131_072}, 400, "user_options take 131080 bytes; 131072 are allowed"),
         ("POST", "/users/ada/tokens", {"expires_in": 0}, 400, "expires_in must be at least 1 second"),
         ("POST", "/users/ada/tokens", {"scopes": ["nonsense"]}, 400, "No such scope: 'nonsense'"),
         ("POST", "/users/ada/activity", {}, 400, "body must contain at least one of `last_activity` or `servers`"),
@@ -121,6 +123,17 @@ async def test_bad_requests_change_nothing_and_say_why(
     assert (got, answer["status"]) == (status, status), answer
     if message is not None:
         assert answer["message"] == message
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_large_options_of_many_servers_reach_their_workers(shared_house: Hub) -> None:
+    names = [f"large{n}" for n in range(12)]
+    for name in names:
+        await shared_house.user(name)
+    starts = (shared_house.api("POST", f"/users/{name}/server", {"x": "y" * 120_000}) for name in names)
+    assert {status for status, _ in await asyncio.gather(*starts)} == {201}
+    for name in names:
+        await shared_house.api("DELETE", f"/users/{name}/server")
 
 
 @pytest.mark.asyncio(loop_scope="module")

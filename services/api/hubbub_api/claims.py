@@ -1,8 +1,10 @@
 """Answers workers: what may I start (claim), what did my earlier self leave (hello), what do I owe (holdings)."""
 
+import asyncio
 import math
 from collections.abc import Sequence
 from datetime import timedelta
+from itertools import accumulate
 from typing import Any
 from uuid import uuid4
 
@@ -13,6 +15,7 @@ from cryptography.fernet import MultiFernet
 
 from hubbub import faults
 from hubbub.access import Roles
+from hubbub.bus import LARGEST_PAYLOAD
 from hubbub.config import Options
 from hubbub.domain import scope
 from hubbub.domain.message import Rejected, StaleAttempt
@@ -42,10 +45,10 @@ _CAUSE = """
         order by e.version desc limit 1) cause on true
 """
 _WAITING = f"""
-    select s.*, cause.meta from (
+    select s.*, cause.meta, coalesce(octet_length(o.value), 0) as size from (
         select s.id, u.name, count(*) over () as waiting from servers s join users u on u.id = s.user_id
         where s.kind = 'Spawning' and s.holder is null and s.pool = $1 order by s.since, s.number limit $2
-    ) s {_CAUSE}
+    ) s left join vault o on o.key = 'options:' || s.id {_CAUSE}
 """
 _CLAIMED_BEFORE = """
     select t.hash, s.id from tokens t join servers s on s.token = t.id where t.hash = any($1) and s.holder = $2
@@ -93,7 +96,7 @@ class Claims:
                 return [row["id"] for row in before], 0
             rows = await tx.fetch(_WAITING, pool, min(len(asked.hashes), LARGEST_CLAIM))
             waiting = rows[0]["waiting"] if rows else 0
-            rows = rows[: math.ceil(waiting / self._colleagues.of(pool))]
+            rows = _that_fit(rows[: math.ceil(waiting / self._colleagues.of(pool))])
             ids = {row["id"]: uuid4().hex for row in rows}
             await tx.load([*((SERVERS, id) for id in ids), *((TOKENS, token) for token in ids.values())])
             for row, hashed in zip(rows, asked.hashes, strict=False):
@@ -174,13 +177,13 @@ class Claims:
         if wrong := self._differences(hello.options):
             message = f"{', '.join(wrong)}: not as the api has it; all processes need the same configuration"
             return Welcome(refused=Refusal(kind="Invalid", message=message))
-        answers = [await self._found(worker, hello.host, found) for found in hello.found]
+        answers = await asyncio.gather(*(self._found(worker, hello.host, found) for found in hello.found))
         kept = {found.server for found, given in zip(hello.found, answers, strict=True) if given.state}
         rows = await self._pool.fetch("select id, state from servers where holder = $1", worker)
         for row in rows:
             if row["id"] not in kept:
                 await self._lose(worker, row["id"], "its worker was restarted and found nothing of it")
-        return Welcome(answers=tuple(answers), specs=tuple(await self.specs(sorted(kept))))
+        return Welcome(answers=tuple(answers))
 
     def _differences(self, options: dict[str, str]) -> list[str]:
         ours = self._options.hashes
@@ -216,6 +219,12 @@ class Claims:
         rows = await self._pool.fetch("select id, state from servers where holder = $1 and kind <> 'Running'", worker)
         states = {row["id"]: _STATE.decode(row["state"]) for row in rows}
         return Held(servers={id: state for id, state in states.items() if react(state) is not None})
+
+
+def _that_fit(rows: list[asyncpg.Record]) -> list[asyncpg.Record]:
+    """As many as one message carries, with their options; one at least (see `hubbub_api.servers.LARGEST_OPTIONS`)."""
+    sizes = list(accumulate(row["size"] for row in rows))
+    return [row for row, size in zip(rows, sizes, strict=True) if size <= LARGEST_PAYLOAD] or rows[:1]
 
 
 async def lose(committer: Committer, options: Options, worker: str, server: str, reason: str) -> None:

@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import web
 
 from hubbub.access import Identity
-from hubbub.domain.message import AlreadyExists, LimitReached, Rejected
+from hubbub.domain.message import AlreadyExists, Invalid, LimitReached, Rejected
 from hubbub.domain.names import check_display_name, check_server_name, prefix
 from hubbub.domain.route import RouteAdded
 from hubbub.domain.server_messages import (
@@ -36,6 +36,9 @@ from hubbub.web.request import GATE
 from hubbub_api import limits
 from hubbub_api.keys import ACTIVITIES, BUS, COMMITTER, FOLLOWER, POOL, VIEWS
 from hubbub_api.views import ServerRow, UserRow
+
+#: User options travel to a worker in one message, sealed, perhaps with those of others.
+LARGEST_OPTIONS = 128 * 1024
 
 #: SIGINT, SIGTERM and SIGKILL with JupyterHub's patience for each, and some.
 STOP_SECONDS = 80
@@ -69,7 +72,7 @@ async def start(
         state = await tx.state(SERVERS, id)
         if options is not None and isinstance(state, Stopped):
             await tx.know(owner.id)
-            tx.remember(f"options:{id}", owner.id, msgspec.json.encode(options))
+            tx.remember(f"options:{id}", owner.id, _packed(options))
         command = StartServer(
             at=tx.now,
             pool=gate.options.ours.pool,
@@ -110,7 +113,7 @@ async def create(
         await _create(tx, request, owner, id, name, display_name)
         if options:
             await tx.know(owner.id)
-            tx.remember(f"options:{id}", owner.id, msgspec.json.encode(options))
+            tx.remember(f"options:{id}", owner.id, _packed(options))
 
     await request.app[COMMITTER].submit(body, context_of(request, identity), [(SERVERS, id)])
     made = await request.app[VIEWS].server_by_id(id)
@@ -188,7 +191,7 @@ async def change(
         await tx.act(SERVERS, server.id, RenameServer(name=name, display_name=display_name))
         if options is not None:
             await tx.know(server.user_id)
-            tx.remember(f"options:{server.id}", server.user_id, msgspec.json.encode(options))
+            tx.remember(f"options:{server.id}", server.user_id, _packed(options))
 
     await request.app[COMMITTER].submit(body, context_of(request, identity), [(SERVERS, server.id)])
 
@@ -216,6 +219,13 @@ async def delete(request: web.Request, identity: Identity, server: ServerRow) ->
             tx.later("delete from vault where key = $1", f"{kind}:{server.id}")
 
     await request.app[COMMITTER].submit(body, context_of(request, identity), [(SERVERS, server.id)])
+
+
+def _packed(options: dict[str, Any]) -> bytes:
+    packed = msgspec.json.encode(options)
+    if len(packed) > LARGEST_OPTIONS:
+        raise Invalid(f"user_options take {len(packed)} bytes; {LARGEST_OPTIONS} are allowed")
+    return packed
 
 
 async def wait_until_ready(request: web.Request, server: ServerRow, seconds: float) -> ServerRow:
