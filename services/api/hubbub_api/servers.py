@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import web
 
 from hubbub.access import Identity
-from hubbub.domain.message import AlreadyExists, Invalid, LimitReached, Rejected
+from hubbub.domain.message import AlreadyExists, Invalid, LimitReached, NotFound, Rejected
 from hubbub.domain.names import check_display_name, check_server_name, prefix
 from hubbub.domain.route import RouteAdded
 from hubbub.domain.server_messages import (
@@ -34,7 +34,7 @@ from hubbub.transaction import Transaction
 from hubbub.views import SERVERS
 from hubbub.web.request import GATE
 from hubbub_api import limits
-from hubbub_api.keys import ACTIVITIES, BUS, COMMITTER, FOLLOWER, POOL, VIEWS
+from hubbub_api.keys import BUS, COMMITTER, FOLLOWER, POOL, VIEWS
 from hubbub_api.views import ServerRow, UserRow
 
 #: User options travel to a worker in one message, sealed, perhaps with those of others.
@@ -86,16 +86,17 @@ async def start(
         return bool(events)
 
     # Watched from before the commit, so that there is nothing to look at until something has happened.
+    ends = time.monotonic() + patience
     with request.app[FOLLOWER].watch(id, _ENDS_A_WAIT_FOR_READY) as changed:
         id, began = await _commit_on(request, identity, id, body, owner, name, new=server is None)
         if began and patience:
             with suppress(TimeoutError):
                 await asyncio.wait_for(changed.wait(), min(1.0, patience))
     now = await request.app[VIEWS].server_by_id(id)
-    assert now is not None
-    if patience and now.pending == "spawn":
-        return await wait_until_ready(request, now, patience)
-    return now
+    if now is None:
+        raise NotFound("It was deleted meanwhile")
+    left = ends - time.monotonic()
+    return await wait_until_ready(request, now, left) if left > 0 and now.pending == "spawn" else now
 
 
 async def create(
@@ -264,7 +265,3 @@ def context_of(request: web.Request, identity: Identity, part: str = "") -> Cont
         return Context.of(identity.actor)
     named = f"{identity.actor}\0{request.method}\0{request.path}\0{key}\0{part}"
     return Context.of(identity.actor, command=f"key:{hashlib.sha256(named.encode()).hexdigest()}")
-
-
-def note_activity(request: web.Request, server: ServerRow) -> None:
-    request.app[ACTIVITIES].heard(f"server:{server.id}")

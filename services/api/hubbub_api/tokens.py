@@ -12,14 +12,14 @@ from aiohttp import web
 
 from hubbub.access import Identity, token_scopes
 from hubbub.domain import scope
-from hubbub.domain.token import IssueToken, RevokeToken, TokenIssued
+from hubbub.domain.token import IssueToken, RevokeToken
 from hubbub.eventlog import Context
 from hubbub.tokens import new_token, token_hash
 from hubbub.transaction import Transaction
 from hubbub.views import TOKENS
 from hubbub.web.request import GATE, NO_CREDENTIALS, ApiError, bearer, identify, require
 from hubbub_api.answers import answer, object_of, stamp, typed
-from hubbub_api.keys import ACTIVITIES, COMMITTER, MODELS, POOL, VAULT, VIEWS
+from hubbub_api.keys import ACTIVITIES, COMMITTER, MODELS, POOL, VIEWS
 from hubbub_api.servers import context_of
 from hubbub_api.users import find_user
 from hubbub_api.views import UserRow
@@ -213,6 +213,3 @@ async def revoke_of(tx: Transaction, ids: list[str], reason: str) -> None:
     for id in ids:
         if await tx.state(TOKENS, id) != TOKENS.decider.initial:
             await tx.act(TOKENS, id, RevokeToken(reason=reason))
-
-
-__all__ = ["VAULT", "TokenIssued", "revoke_of", "routes"]

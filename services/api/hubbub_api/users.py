@@ -10,7 +10,7 @@ from dateutil import parser as dates
 
 from hubbub.access import Identity
 from hubbub.domain import scope
-from hubbub.domain.message import AlreadyExists, NotFound
+from hubbub.domain.message import AlreadyExists
 from hubbub.domain.names import check_user_name, normalize_user_name
 from hubbub.domain.server_messages import DeleteServer
 from hubbub.domain.session import CloseSession
@@ -279,6 +279,3 @@ def _time(text: object) -> datetime:
     if time > datetime.now(UTC) + timedelta(minutes=59):
         raise ApiError(400, f"Timestamp {text} is in the future")
     return time
-
-
-__all__ = ["NotFound", "find_user", "routes"]

@@ -87,10 +87,6 @@ ROLES: Mapping[str, tuple[str, ...]] = {
 }
 
 
-class UnknownScope(ValueError):
-    """There is no such scope."""
-
-
 def known(scope: str) -> bool:
     base = scope.partition("!")[0]
     return base in TREE or base in ("self", "inherit", "no_scope")
