@@ -13,7 +13,7 @@ from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
 from hubbub.addresses import BadAddress, netloc, parsed, slashed
-from hubbub.honoured import HONOURED
+from hubbub.honoured import HONOURED, SECRET
 from hubbub.sections import ConfigError, Hub, Ours, ProxyOptions, SpawnerOptions, class_names, plain, read
 from hubbub.settings import Settings
 
@@ -251,4 +251,4 @@ def _sorted(value: Any) -> Any:
     raise TypeError(type(value).__name__)
 
 
-__all__ = ["ConfigError", "Hub", "Options", "Ours", "ProxyOptions", "SpawnerOptions", "load"]
+__all__ = ["SECRET", "ConfigError", "Hub", "Options", "Ours", "ProxyOptions", "SpawnerOptions", "load"]

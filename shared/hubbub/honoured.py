@@ -1,5 +1,7 @@
 """Which options of the operator's configuration have an effect in this release."""
 
+SECRET = frozenset({"api_token", "auth_token", "user_password", "admin_password", "password"})
+
 _SPAWNER = frozenset(
     [
         "args",
