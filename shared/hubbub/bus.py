@@ -136,7 +136,7 @@ class Bus:
             log.debug("bus.signal_lost", subject=subject, error=str(error))
 
     async def listen(self, subject: str, callback: Callable[[Msg], Awaitable[None]]) -> None:
-        """Call *callback* with every message on *subject* from now on, one after the other."""
+        """Call *callback* with every message on *subject* from now on (see `arrived`), one after the other."""
 
         async def guard(message: Msg) -> None:
             try:
@@ -145,6 +145,14 @@ class Bus:
                 log.exception("bus.callback_failed", subject=message.subject)
 
         await self.client.subscribe(subject, cb=guard)
+
+    async def arrived(self) -> None:
+        """Return when the server has everything that was sent, subscriptions too.
+
+        One flush does not do it: nats-py writes its ping past what is still waiting to be written.
+        """
+        await self.client.flush()
+        await self.client.flush()
 
     async def ensure_streams(self, streams: Sequence[StreamConfig] = STREAMS) -> None:
         for stream in streams:

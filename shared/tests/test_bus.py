@@ -14,7 +14,7 @@ from hubbub import telemetry
 from hubbub.bus import Bus, BusUnavailable, Remote
 from hubbub.rpc import Done, Heartbeat, Lease, Leased, Liveness, Refusal
 from hubbub.subjects import token
-from hubbub.testing.eventually import arrived, eventually
+from hubbub.testing.eventually import eventually
 from hubbub.testing.nats import NatsServer
 
 LEASE = "hub.rpc.lease.poller.poller-1"
@@ -47,7 +47,7 @@ async def test_who_asks_is_answered(api: Bus, poller: Bus) -> None:
         return Leased(granted=True)
 
     await api.answer("hub.rpc.lease.*.*", answer, queue="api")
-    await arrived(api)
+    await api.arrived()
     with telemetry.span("test"):
         trace = telemetry.trace_id()
         assert await poller.ask(LEASE, ASKED, Leased) == Leased(granted=True)
@@ -67,7 +67,7 @@ async def test_of_many_that_answer_one_does(nats: NatsServer, api: Bus, poller: 
     async with buses.connect(nats.url("api"), "api-2") as other:
         for place, each in enumerate((api, other)):
             await each.answer("hub.rpc.lease.*.*", counting(place), queue="api")
-            await arrived(each)
+            await each.arrived()
         await asyncio.gather(*(poller.ask(LEASE, ASKED, Leased) for _ in range(50)))
     assert sum(counts) == 50
     assert all(counts)
@@ -82,7 +82,7 @@ async def test_an_answer_does_not_wait_for_another(api: Bus, poller: Bus) -> Non
         return Leased(granted=True)
 
     await api.answer("hub.rpc.lease.*.*", answer)
-    await arrived(api)
+    await api.arrived()
     slow = asyncio.create_task(poller.ask(LEASE, Lease(name="slow", seconds=1), Leased))
     await poller.ask(LEASE, ASKED, Leased)
     assert not slow.done()
@@ -96,7 +96,7 @@ async def test_a_question_that_cannot_be_read_is_answered_with_an_error(api: Bus
         return Leased(granted=True)
 
     await api.answer("hub.rpc.lease.*.*", answer)
-    await arrived(api)
+    await api.arrived()
     for nonsense in (b"", b"nonsense", b"\xff\xfe", b'{"name":1}', b"[" * 1000):
         reply = await poller.client.request(LEASE, nonsense, timeout=5)
         assert "unreadable" in (reply.headers or {})["error"]
@@ -112,7 +112,7 @@ async def test_a_handler_that_fails_is_answered_for(api: Bus, poller: Bus, text:
         raise RuntimeError(text)
 
     await api.answer("hub.rpc.lease.*.*", answer)
-    await arrived(api)
+    await api.arrived()
     with pytest.raises(Remote, match=r"^RuntimeError:"):
         await poller.ask(LEASE, ASKED, Leased)
 
@@ -122,7 +122,7 @@ async def test_an_answer_that_cannot_be_read_is_the_others_failure(api: Bus, pol
         return Done(refused=Refusal(kind="Busy", message="x"))
 
     await api.answer("hub.rpc.lease.*.*", answer)
-    await arrived(api)
+    await api.arrived()
     with pytest.raises(Remote, match="unreadable answer"):
         await poller.ask(LEASE, ASKED, Leased)
 
@@ -138,14 +138,14 @@ async def test_an_answer_that_takes_too_long_is_none(api: Bus, poller: Bus) -> N
         await asyncio.Event().wait()
 
     await api.answer("hub.rpc.lease.*.*", never)
-    await arrived(api)
+    await api.arrived()
     with pytest.raises(BusUnavailable, match="TimeoutError"):
         await poller.ask(LEASE, ASKED, Leased, timeout=0.05)
 
 
 async def test_what_is_asked_until_answered_survives_the_server(nats: NatsServer, api: Bus, poller: Bus) -> None:
     await api.answer("hub.rpc.lease.*.*", yes)
-    await arrived(api)
+    await api.arrived()
     nats.kill()
     asked = asyncio.create_task(poller.ask_until_answered(LEASE, ASKED, Leased, timeout=0.2))
     await eventually(lambda: not poller.connected)
@@ -156,13 +156,13 @@ async def test_what_is_asked_until_answered_survives_the_server(nats: NatsServer
 async def test_what_was_open_is_open_again_after_the_server_was_away(nats: NatsServer, api: Bus, poller: Bus) -> None:
     heard: asyncio.Queue[Msg] = asyncio.Queue()
     await poller.listen("hub.heartbeat.log", heard.put)
-    await arrived(poller)
+    await poller.arrived()
     assert not poller.reconnected.is_set()
     nats.kill()
     await eventually(lambda: not poller.connected and not api.connected)
     nats.start()
     await asyncio.wait_for(asyncio.gather(poller.reconnected.wait(), api.reconnected.wait()), 10)
-    await arrived(poller)
+    await poller.arrived()
     await api.signal("hub.heartbeat.log", Done())
     assert (await asyncio.wait_for(heard.get(), 5)).subject == "hub.heartbeat.log"
 
@@ -218,7 +218,7 @@ async def test_a_signal_is_told_to_who_listens_and_lost_on_others(nats: NatsServ
             raise RuntimeError("a listener that fails goes on listening")
 
     await api.listen("hub.heartbeat.>", listen)
-    await arrived(api)
+    await api.arrived()
     beat = Heartbeat(service="poller", name="poller-1")
     for _ in range(2):
         await poller.signal("hub.heartbeat.poller.poller-1", beat)

@@ -14,7 +14,6 @@ from hubbub.bus import STREAMS, Bus
 from hubbub.relay import Relay
 from hubbub.rpc import Lease, Leased, LogTail, Word
 from hubbub.subjects import permissions
-from hubbub.testing.eventually import arrived
 from hubbub.testing.nats import NatsServer
 
 Enter = Callable[[str], Awaitable["Seat"]]
@@ -36,7 +35,7 @@ class Seat:
     async def _allowed(self, attempt: Awaitable[object]) -> bool:
         self._errors.clear()
         await attempt
-        await arrived(Bus(self.client))
+        await Bus(self.client).arrived()
         return not any("permissions violation" in error.lower() for error in self._errors)
 
 
@@ -169,7 +168,7 @@ async def test_who_asks_the_api_gets_its_answer_in_an_inbox_of_its_own(nats: Nat
 
     async with buses.connect(nats.url("api"), "api-1") as api:
         await api.answer("hub.rpc.lease.*.*", yes)
-        await arrived(api)
+        await api.arrived()
         for user, subject in (
             ("pool-gpu", "hub.rpc.lease.gpu.w1"),
             ("proxy-sync", "hub.rpc.lease.proxy.p1"),
@@ -188,7 +187,7 @@ async def test_a_worker_answers_the_api(nats: NatsServer) -> None:
 
     async with buses.connect(nats.url("api"), "api-1") as api, buses.connect(nats.url("pool-gpu"), "w1") as worker:
         await worker.answer("hub.holder.w1", tail)
-        await arrived(worker)
+        await worker.arrived()
         assert await api.ask("hub.holder.w1", Word(server="s1", attempt=1, verb="log"), LogTail) == LogTail(
             text="hello"
         )

@@ -12,7 +12,7 @@ from nats.js.errors import NotFoundError
 from hubbub import bus as buses
 from hubbub.bus import STREAMS, Bus
 from hubbub.relay import Relay
-from hubbub.testing.eventually import arrived, eventually
+from hubbub.testing.eventually import eventually
 from hubbub.testing.nats import NatsServer
 
 EVENT = "hub.event.server.s1"
@@ -43,7 +43,7 @@ async def start(nats: NatsServer, *clients: Bus) -> None:
     nats.start()
     for bus in clients:
         await eventually(lambda bus=bus: bus.connected)
-        await arrived(bus)
+        await bus.arrived()
 
 
 async def test_a_publish_that_times_out_may_be_sent_later(nats: NatsServer, api: Bus) -> None:
@@ -89,7 +89,7 @@ async def test_a_fetch_is_opened_anew_when_the_server_was_away(nats: NatsServer,
     async with buses.connect(nats.url("pool-gpu"), "w1") as worker:
         tickets = await worker.js.pull_subscribe_bind(consumer="pool-gpu", stream="TICKETS")
         deaf = asyncio.create_task(tickets.fetch(1, timeout=60))
-        await arrived(worker)
+        await worker.arrived()
         await kill(nats, api, worker)
         await start(nats, api, worker)
         assert worker.reconnected.is_set()

@@ -17,7 +17,7 @@ from hubbub.eventlog import read_since
 from hubbub.relay import Relay
 from hubbub.rpc import Head
 from hubbub.service import end
-from hubbub.testing.eventually import arrived, eventually
+from hubbub.testing.eventually import eventually
 from hubbub.testing.house import House, reaches, sent
 from hubbub.testing.nats import NatsServer
 from hubbub.testing.postgres import Database
@@ -38,7 +38,7 @@ async def test_every_event_is_sent_once_and_in_order(house: House) -> None:
         heard.append(message)
 
     await listener.listen("hub.event.>", hear)
-    await arrived(listener)
+    await listener.arrived()
     await house.commit(450)
     bus = await house.bus()
     await eventually(reaches(bus, 450))
@@ -75,7 +75,7 @@ async def test_how_far_it_is_is_said(house: House) -> None:
         heads.append(msgspec.json.decode(message.data, type=Head))
 
     await listener.listen("hub.heartbeat.log", hear)
-    await arrived(listener)
+    await listener.arrived()
     await house.commit(3)
     await eventually(lambda: heads and heads[-1].position == 3)
     assert heads[-1].epoch == await house.query("select epoch from log_head")

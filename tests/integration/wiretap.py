@@ -8,6 +8,7 @@ import nats
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from hubbub.bus import Bus
 from stack import Hub
 
 
@@ -52,5 +53,5 @@ async def tapped(hub: Hub) -> AsyncIterator[Tape]:
             client = await stack.enter_async_context(as_user(hub, user["user"]))
             for subject in user["permissions"]["subscribe"].get("allow", ()):
                 await client.subscribe(subject, cb=tape.hear)
-            await client.flush()
+            await Bus(client).arrived()
         yield tape

@@ -28,7 +28,7 @@ class Collector:
 
     async def listen(self) -> None:
         await self._bus.listen("hub.activity", self._on_activity)
-        await self._bus.client.flush()
+        await self._bus.arrived()
 
     async def run(self, every: float = 5.0) -> None:
         while True:

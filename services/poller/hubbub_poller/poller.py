@@ -41,7 +41,7 @@ class Poller:
 
     async def listen(self) -> None:
         await self._bus.listen("hub.heartbeat.*.*", self._on_heartbeat)
-        await self._bus.client.flush()
+        await self._bus.arrived()
 
     async def run(self) -> None:
         while True:

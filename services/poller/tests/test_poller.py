@@ -36,7 +36,7 @@ class FakeApi:
         for verb in (self._lease, self._sweep, self._activity):
             await self.bus.answer(f"hub.rpc.{verb.__name__[1:]}.poller.*", partial(self._count, verb), queue="api")
         await self.bus.listen("hub.liveness.>", self._on_liveness)
-        await self.bus.client.flush()
+        await self.bus.arrived()
 
     async def until(self, is_true: Callable[[], bool]) -> None:
         async with asyncio.timeout(10), self._news:

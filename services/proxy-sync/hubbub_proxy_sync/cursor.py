@@ -9,6 +9,11 @@ class Cursor:
         self._position = 0
         self._promised = 0
 
+    def begin(self, epoch: str, position: int) -> None:
+        """Everything up to there is known from a snapshot: the first word heard may already be too late a one."""
+        if not self._epoch:
+            self._enter(epoch, position)
+
     def hear(self, epoch: str, position: int) -> bool:
         """An event. One that is heard again, as a publisher may do, is no news."""
         if epoch != self._epoch:

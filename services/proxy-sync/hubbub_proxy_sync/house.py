@@ -24,17 +24,19 @@ class House:
         self._bus = bus
         self._proxy = token(proxy)
 
-    async def wanted(self, servers: tuple[str, ...] | None) -> list[Wanted]:
-        """The routes that should be there: of these servers, or all."""
+    async def wanted(self, servers: tuple[str, ...] | None) -> tuple[list[Wanted], str, int]:
+        """The routes that should be there, of these servers or all; the epoch and position since which that is so."""
         wanted: list[Wanted] = []
         question = WantRoutes(servers=servers)
+        first: Routes | None = None
         while True:
             page = await self._bus.ask_until_answered(
                 f"hub.rpc.routes.proxy.{self._proxy}", question, Routes, timeout=PATIENCE
             )
+            first = first or page
             wanted += page.wanted
             if not page.next:
-                return wanted
+                return wanted, first.epoch, first.position
             question = WantRoutes(servers=servers, after=page.next)
 
     async def report(self, reports: Sequence[RouteReport], *, joined: bool) -> None:

@@ -62,7 +62,7 @@ class Sync:
         """Hear the log from now on. To be called before `run`, whose first snapshot covers what was before."""
         await self._bus.listen("hub.event.>", self._on_event)
         await self._bus.listen("hub.heartbeat.log", self._on_head)
-        await self._bus.client.flush()
+        await self._bus.arrived()
 
     async def run(self) -> None:
         pause, silent = 0.1, False
@@ -233,7 +233,9 @@ class Sync:
     async def _wanted(self, servers: tuple[str, ...] | None) -> dict[str, Wanted]:
         """By route. One that no proxy could have is left out: it must not keep all others from being there."""
         wanted: dict[str, Wanted] = {}
-        for route in await self._house.wanted(servers):
+        routes, epoch, position = await self._house.wanted(servers)
+        self._cursor.begin(epoch, position)
+        for route in routes:
             try:
                 wanted[self._proxy.validate_routespec(route.spec)] = route
             except ValueError as error:

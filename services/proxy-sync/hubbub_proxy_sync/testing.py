@@ -36,7 +36,7 @@ class FakeHouse:
         await self.bus.ensure_streams(STREAMS)
         await self.bus.answer("hub.rpc.routes.proxy.*", self._routes, queue="api")
         await self.bus.answer("hub.rpc.routed.proxy.*", self._routed, queue="api")
-        await self.bus.client.flush()
+        await self.bus.arrived()
 
     async def _routes(self, _: str, payload: bytes) -> Routes:
         question = msgspec.json.decode(payload, type=WantRoutes)

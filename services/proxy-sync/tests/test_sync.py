@@ -103,7 +103,6 @@ async def test_a_crowd_is_asked_for_together(house: FakeHouse, begin: Begin) -> 
 async def test_a_missed_event_is_made_up_for(house: FakeHouse, begin: Begin, notice: str) -> None:
     proxy = FakeProxy()
     await begin(proxy)
-    await house.happens("UserCreated", "ada", kind="user")
     await house.until(lambda: house.joined > 0)
     house.wanted["ada"] = server("ada")
     await house.happens("ServerResponded", "ada", unheard=True)

@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from hubbub.bus import Bus
-
 
 async def eventually(look: Callable[[], Any | Awaitable[Any]], seconds: float = 10.0) -> Any:
     """What *look* returns, once that is true; it may be a coroutine function. Fails after *seconds*."""
@@ -19,12 +17,3 @@ async def eventually(look: Callable[[], Any | Awaitable[Any]], seconds: float = 
             return seen
         assert loop.time() < end, f"still {seen!r} after {seconds} s"
         await asyncio.sleep(0.01)
-
-
-async def arrived(bus: Bus) -> None:
-    """Return when the server has everything that *bus* has sent, subscriptions too.
-
-    One flush does not do it: nats-py writes its ping past what is still waiting to be written.
-    """
-    await bus.client.flush()
-    await bus.client.flush()
