@@ -1,31 +1,36 @@
-"""Who is asking, and what they may do: one query a request, no memory between requests.
+"""Who is asking, and what they may do: asked of the database for each request, with no memory between requests.
 
 So a revoked token, a closed session or a lost role counts at the very next request, on every replica.
+Those who ask at the same moment share a query (`hubbub.batch`).
 """
 
-import hmac
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 import asyncpg
 import msgspec
 
+from hubbub.batch import Batch
 from hubbub.config import Options
 from hubbub.domain import scope
 from hubbub.domain.names import full_name
+from hubbub.domain.service import Service
+from hubbub.roles import Roles, Shared
 from hubbub.tokens import token_hash
 
 #: A longer token never matches, so that nobody can make us hash megabytes.
 LONGEST_TOKEN = 64
 
-IDENTIFY = ("read:users:name!user", "read:users:groups!user")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """`kind` is "user" or "service". `scopes` are expanded; `token` is the number of the token used, 0 for a
-    cookie; `session` the id of the browser's session; `secret` what its XSRF token is bound to.
+    """`kind` is "user" or "service". `roles` are those held by oneself, `scopes` all that follows, expanded.
+
+    `token` is the number of the token used, 0 for a cookie or a token of the configuration; `client` the OAuth
+    client it was issued to; `session` the id of the browser's session; `secret` what its XSRF token is bound to.
+    `members`: of the groups that stand in a filter of `scopes`.
     """
 
     kind: str
@@ -33,7 +38,12 @@ class Identity:
     id: str = ""
     number: int = 0
     admin: bool = False
+    created: datetime | None = None
+    last_activity: datetime | None = None
+    roles: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
     scopes: frozenset[str] = frozenset()
+    members: scope.Members = field(default_factory=dict)
     token: int = 0
     token_stream: str = ""
     session: str = ""
@@ -49,62 +59,14 @@ class Identity:
         """How the log names them: by id, since names change and may have to be forgotten."""
         return f"user:{self.id}" if self.kind == "user" else f"service:{self.name}"
 
-    def may(self, base: str, *, user: str = "", server: str | None = None) -> bool:
-        return scope.allows(self.scopes, base, user=user, server=server)
-
-
-@dataclass(frozen=True)
-class Role:
-    scopes: tuple[str, ...]
-    users: frozenset[str]
-    services: frozenset[str]
-
-
-class Roles:
-    """The roles of the operator's configuration on top of the built-in ones."""
-
-    def __init__(self, options: Options) -> None:
-        self._roles = {name: Role(scopes, frozenset(), frozenset()) for name, scopes in scope.ROLES.items()}
-        for role in options.hub.load_roles:
-            name = role["name"]
-            built_in = self._roles.get(name)
-            given = tuple(role.get("scopes", built_in.scopes if built_in else ()))
-            self._roles[name] = Role(
-                built_in.scopes if name == "admin" and built_in else given,
-                frozenset(str(user).lower() for user in role.get("users", ())),
-                frozenset(role.get("services", ())),
-            )
-        self._admin_services = {s["name"] for s in options.hub.services if s.get("admin")}
-
-    def __getitem__(self, name: str) -> Role:
-        return self._roles[name]
-
-    def of_user(self, name: str, *, admin: bool) -> list[str]:
-        held = ["user", *(["admin"] if admin else [])]
-        return held + [key for key, role in self._roles.items() if name in role.users and key not in held]
-
-    def of_service(self, name: str) -> list[str]:
-        held = ["admin"] if name in self._admin_services else []
-        return held + [key for key, role in self._roles.items() if name in role.services and key not in held]
-
-    def user_scopes(self, name: str, *, admin: bool) -> frozenset[str]:
-        named = [each for role in self.of_user(name, admin=admin) for each in self._roles[role].scopes]
-        return scope.expand(named, user=name)
-
-    def service_scopes(self, name: str) -> frozenset[str]:
-        named = [each for role in self.of_service(name) for each in self._roles[role].scopes]
-        return scope.expand(named, service=name)
-
-
-def token_scopes(owner: frozenset[str], name: str, scopes: tuple[str, ...], server: str = "") -> frozenset[str]:
-    """What a token with *scopes* may do for its owner. *server*: `name/server` of the client it was given to."""
-    if "inherit" in scopes:
-        return owner
-    return scope.intersect(scope.expand((*scopes, *IDENTIFY), user=name, server=server), owner)
+    def may(self, base: str, *, user: str = "", server: str | None = None, group: str = "", service: str = "") -> bool:
+        return scope.allows(
+            self.scopes, base, user=user, server=server, group=group, service=service, members=self.members
+        )
 
 
 class Access:
-    """Finds out who somebody is."""
+    """Finds out who somebody is. `services`: those of the configuration, by name."""
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", options: Options) -> None:
         self._pool = pool
@@ -112,75 +74,159 @@ class Access:
         self.services: Mapping[str, dict[str, Any]] = {s["name"]: s for s in options.hub.services}
         self._service_tokens = {
             token_hash(s["api_token"]): s["name"] for s in options.hub.services if s.get("api_token")
-        }
+        } | {token_hash(token): name for token, name in options.hub.service_tokens.items()}
+        self._tokens = Batch(self._load_tokens)
+        self._sessions = Batch(self._load_sessions)
 
     async def by_token(self, token: str) -> Identity | None:
         if len(token) > LONGEST_TOKEN:
             return None
         hashed = token_hash(token)
-        for known, name in self._service_tokens.items():
-            if hmac.compare_digest(known, hashed):
-                return self.service(name)
-        row = await self._pool.fetchrow(_BY_TOKEN, hashed)
-        if row is None:
-            return None
-        held = _TOKEN.decode(row["token_state"])
-        owner = self.roles.user_scopes(row["name"], admin=row["admin"])
-        server = full_name(row["server_user"], row["server_name"]) if row["server_user"] else ""
-        return Identity(
-            kind="user",
-            name=row["name"],
-            id=row["id"],
-            number=row["number"],
-            admin=row["admin"],
-            scopes=token_scopes(owner, row["name"], held.scopes, server),
-            token=row["token_number"],
-            token_stream=row["token_id"],
-            session=row["session"],
-            client=row["client"],
-        )
+        if (name := self._service_tokens.get(hashed)) is not None:
+            return await self._knowing(replace(self.service(name), token_stream=f"config:{name}"))
+        row = await self._tokens.get(hashed)
+        return await self._holder(row) if row else None
 
     async def by_session(self, secret: str) -> Identity | None:
         """*secret*: what the (verified) login cookie holds."""
         hashed = token_hash(secret)
-        row = await self._pool.fetchrow(_BY_SESSION, hashed)
+        row = await self._sessions.get(hashed)
         if row is None:
             return None
+        return await self._knowing(replace(self._user(row), session=row["session"], secret=hashed))
+
+    async def user(self, name: str) -> Identity | None:
+        """A user as they are, and all that they may do."""
+        row = await self._pool.fetchrow(_USER, name)
+        return self._user(row) if row else None
+
+    def service(self, name: str, *, admin: bool = False) -> Identity:
+        """A service, and all that it may do; *admin* is for one that was registered while the hub runs."""
+        admin = admin or bool(self.services.get(name, {}).get("admin"))
+        roles = self.roles.of_service(name, admin=admin)
+        scopes = self.roles.service_scopes(name, admin=admin)
+        return Identity(kind="service", name=name, admin="admin" in roles, roles=roles, scopes=scopes)
+
+    async def token_scopes(self, owner: Identity, scopes: tuple[str, ...], server: str = "") -> frozenset[str]:
+        """What a token with *scopes* may do for *owner*. *server*: `name/server` of what it was given to."""
+        if "inherit" in scopes:
+            return owner.scopes
+        members = await self.members((*owner.scopes, *scopes))
+        return self.roles.token_scopes(owner.kind, owner.name, owner.scopes, scopes, server, members)
+
+    async def members(self, scopes: Collection[str]) -> scope.Members:
+        """The names of those in each group that stands in a filter of *scopes*. No query if there is none."""
+        groups = scope.groups_in(scopes)
+        if not groups:
+            return {}
+        rows = await self._pool.fetch(_MEMBERS, sorted(groups))
+        return {row["name"]: frozenset(row["users"]) for row in rows}
+
+    # Rows -------------------------------------------------------------------------------
+
+    async def _load_tokens(self, hashes: Sequence[str]) -> dict[str, asyncpg.Record]:
+        return {row["hash"]: row for row in await self._pool.fetch(_BY_TOKEN, list(hashes))}
+
+    async def _load_sessions(self, hashes: Sequence[str]) -> dict[str, asyncpg.Record]:
+        return {row["hash"]: row for row in await self._pool.fetch(_BY_SESSION, list(hashes))}
+
+    async def _holder(self, row: asyncpg.Record) -> Identity | None:
+        """Whose token it is; None for that of a service that is no more."""
+        if name := row["service"]:
+            registered = _SERVICE.decode(row["service_state"]).spec if row["service_state"] else None
+            if registered is None and name not in self.services:
+                return None
+            owner = self.service(name, admin=registered is not None and registered.admin)
+        elif row["id"] is None:
+            return None
+        else:
+            owner = self._user(row)
+        server = full_name(row["server_user"], row["server_name"]) if row["server_user"] else ""
+        scopes = await self.token_scopes(owner, _TOKEN.decode(row["token_state"]).scopes, server)
+        return await self._knowing(
+            replace(
+                owner,
+                scopes=scopes,
+                token=row["token_number"],
+                token_stream=row["token_id"],
+                session=row["session"],
+                client=row["client"],
+            )
+        )
+
+    def _user(self, row: asyncpg.Record) -> Identity:
+        roles = self.roles.of_user(row["roles"], admin=row["admin"])
+        shares = [_shared(each) for each in row["shares"]]
         return Identity(
             kind="user",
             name=row["name"],
             id=row["id"],
             number=row["number"],
             admin=row["admin"],
-            scopes=self.roles.user_scopes(row["name"], admin=row["admin"]),
-            session=row["session"],
-            secret=hashed,
+            created=row["created"],
+            last_activity=row["last_activity"],
+            roles=roles,
+            groups=tuple(row["groups"]),
+            scopes=self.roles.user_scopes(row["name"], (*roles, *row["group_roles"]), shares),
         )
 
-    def service(self, name: str) -> Identity:
-        return Identity(
-            kind="service",
-            name=name,
-            admin="admin" in self.roles.of_service(name),
-            scopes=self.roles.service_scopes(name) | {"read:services:name!service=" + name},
-            token_stream=f"config:{name}",
-        )
+    async def _knowing(self, identity: Identity) -> Identity:
+        members = await self.members(identity.scopes)
+        return replace(identity, members=members) if members else identity
 
 
 class _Token(msgspec.Struct):
     scopes: tuple[str, ...]
 
 
-_TOKEN = msgspec.json.Decoder(_Token)
+class _Share(msgspec.Struct):
+    scopes: tuple[str, ...]
 
-_BY_TOKEN = """
-    select u.id, u.number, u.name, u.admin, t.id as token_id, t.number as token_number, t.session, t.client,
-           t.state as token_state, o.name as server_user, s.name as server_name
-    from tokens t join users u on u.id = t.user_id
-    left join servers s on s.id = t.server left join users o on o.id = s.user_id
-    where t.hash = $1 and (t.expires_at is null or t.expires_at > now())
+
+_TOKEN = msgspec.json.Decoder(_Token)
+_SHARE = msgspec.json.Decoder(_Share)
+_SERVICE = msgspec.json.Decoder(Service)
+
+
+def _shared(given: list[str]) -> Shared:
+    owner, server, state = given
+    return full_name(owner, server), _SHARE.decode(state).scopes
+
+
+#: A user `u`, with what they hold. Each of the lists is found by an index of its own, and most are empty.
+_PERSON = """
+    u.id, u.number, u.name, u.admin, e.recorded_at as created, a.at as last_activity,
+    array(select role from grants where holder = u.id and kind = 'user' order by number) as roles,
+    array(select g.name from members m join groups g on g.id = m.group_id
+          where m.user_id = u.id order by g.number) as groups,
+    array(select r.role from members m join grants r on r.holder = m.group_id and r.kind = 'group'
+          where m.user_id = u.id order by r.number) as group_roles,
+    array(select array[o.name, s.name, h.state] from (
+              select * from shares where user_id = u.id and user_id <> '' union all
+              select h.* from members m join shares h on h.group_id = m.group_id and h.group_id <> ''
+              where m.user_id = u.id
+          ) h join servers s on s.id = h.server join users o on o.id = s.user_id) as shares
 """
-_BY_SESSION = """
-    select u.id, u.number, u.name, u.admin, s.id as session
-    from sessions s join users u on u.id = s.user_id where s.hash = $1 and s.expires_at > now()
+_ABOUT = """
+    left join events e on e.position = u.number
+    left join activity a on a.subject = 'user:' || u.id
+"""
+_USER = f"select {_PERSON} from users u {_ABOUT} where u.name = $1"
+_BY_TOKEN = f"""
+    select t.hash, t.id as token_id, t.number as token_number, t.session, t.client, t.service, t.state as token_state,
+           sv.state as service_state, so.name as server_user, ts.name as server_name, {_PERSON}
+    from tokens t left join users u on u.id = t.user_id {_ABOUT}
+    left join services sv on sv.name = t.service and t.service <> ''
+    left join servers ts on ts.id = t.server and t.server <> '' left join users so on so.id = ts.user_id
+    where t.hash = any($1) and (t.expires_at is null or t.expires_at > now())
+"""
+_BY_SESSION = f"""
+    select x.hash, x.id as session, {_PERSON}
+    from sessions x join users u on u.id = x.user_id {_ABOUT}
+    where x.hash = any($1) and x.expires_at > now()
+"""
+_MEMBERS = """
+    select g.name, array_agg(u.name) as users from groups g
+    join members m on m.group_id = g.id join users u on u.id = m.user_id
+    where g.name = any($1) group by g.name
 """

@@ -46,15 +46,10 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     traceparent: str = ""
     config: str = ""
 
-    @property
-    def repeatable(self) -> bool:
-        """Whether the sender may send this again and wants it to happen once (an Idempotency-Key)."""
-        return self.command.startswith("key:")
-
     @classmethod
-    def of(cls, actor: str, *, traceparent: str = "", command: str = "") -> "Context":
-        """The start of a conversation. *command*: `key:` and what its sender will call it when repeating it."""
-        id = command or uuid4().hex
+    def of(cls, actor: str, *, traceparent: str = "") -> "Context":
+        """The start of a conversation."""
+        id = uuid4().hex
         return cls(command=id, correlation=id, actor=actor, traceparent=traceparent or telemetry.traceparent())
 
     def follow(self, *, actor: str = "") -> "Context":

@@ -70,8 +70,7 @@ class Committer:
         """Run *body* under the log's lock; return what it returns once that is committed.
 
         Raises `Rejected` if it is refused, `LogUnavailable` if Postgres is away. *body* may run twice,
-        so it has no effect but through its transaction. If the log holds events of this very command
-        already (see `Context.repeatable`), *body* is not run and the answer is None.
+        so it has no effect but through its transaction.
         """
         work = Work(body, context, reads)
         self._queue.put_nowait(work)
@@ -163,8 +162,7 @@ class Committer:
                 await tx.load([read for work in batch for read in work.reads])
             for work in batch:
                 try:
-                    known = work.context.repeatable and await tx.has_seen(work.context.command)
-                    outcomes.append((work, None if known else await tx.run(work.body, work.context), None))
+                    outcomes.append((work, await tx.run(work.body, work.context), None))
                 except Rejected as refusal:
                     outcomes.append((work, None, refusal))
                 except (asyncpg.PostgresError, PartlySent, *AWAY):

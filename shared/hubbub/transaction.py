@@ -138,10 +138,6 @@ class Transaction:
         await self._send()
         return await self._connection.fetch(query, *args)
 
-    async def has_seen(self, command: str) -> bool:
-        """Whether events of this command are in the log."""
-        return bool(await self.fetch("select 1 from events where command_id = $1 limit 1", command))
-
     # Writing ----------------------------------------------------------------------------
 
     async def act(self, view: View, id: str, command: Command) -> tuple[Any, Sequence[Event]]:

@@ -163,20 +163,6 @@ async def test_one_attempt_has_one_holder(committer: Committer, database: Databa
     assert all(outcome is None or isinstance(outcome, Rejected) for outcome in outcomes)
 
 
-async def test_a_command_sent_again_with_its_key_happens_once(committer: Committer, database: Database) -> None:
-    context = Context.of(ME, command="key:abc")
-
-    async def body(tx: Transaction) -> str:
-        id = uuid4().hex
-        tx.welcome(id)
-        await tx.act(USERS, id, CreateUser(user=id, name=f"u{id}"))
-        return id
-
-    outcomes = await asyncio.gather(*(committer.submit(body, context) for _ in range(5)))
-    assert sum(outcome is not None for outcome in outcomes) == 1
-    assert await count(database, "select count(*) from users") == 1
-
-
 async def test_a_person_can_be_forgotten(committer: Committer, database: Database) -> None:
     user = await create_user(committer, "ada-lovelace")
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import psutil
@@ -25,12 +26,14 @@ async def settle_in(hub: Hub, names: Iterable[str] = PEOPLE) -> None:
     assert status == 201, body
 
 
-async def ask(hub: Hub, method: str, path: str, body: object = None, seconds: float = 60) -> tuple[int, object]:
+async def ask(
+    hub: Hub, method: str, path: str, body: object = None, seconds: float = 60, **kwargs: Any
+) -> tuple[int, Any]:
     """A request that is made again if it was cut off, as a client would; status and body of the answer."""
     ends = time.monotonic() + seconds
     while True:
         try:
-            status, answer = await hub.api(method, path, body)
+            status, answer = await hub.api(method, path, body, **kwargs)
         except (aiohttp.ClientError, TimeoutError) as error:
             status, answer = 503, repr(error)
         if status not in AGAIN or time.monotonic() > ends:

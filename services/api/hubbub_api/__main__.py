@@ -24,7 +24,7 @@ from hubbub_api.activity import Activities
 from hubbub_api.claims import Claims
 from hubbub_api.colleagues import Colleagues
 from hubbub_api.forward import Auths
-from hubbub_api.models import Models, Secrets
+from hubbub_api.models import Models
 from hubbub_api.reports import ReportBook
 from hubbub_api.startup import settle_configuration
 from hubbub_api.sweeps import Sweeps
@@ -68,9 +68,8 @@ async def serve(settings: Settings, options: Options, stop: asyncio.Event) -> No
         app[keys.VAULT] = vault
         app[keys.BUS] = bus
         app[keys.ACTIVITIES] = activities
-        app[keys.VIEWS] = Views(pool)
+        app[keys.VIEWS] = Views(pool, vault)
         app[keys.MODELS] = Models(options.base_url, access.roles, activities)
-        app[keys.SECRETS] = Secrets(pool, vault)
 
         colleagues = Colleagues(settings.lease_seconds)
         claims = Claims(pool, committer, vault, sealer(settings.bus_key), options, access.roles, colleagues)

@@ -11,6 +11,7 @@ from yarl import URL
 
 from hubbub.domain.message import AlreadyExists, Busy, Forbidden, Invalid, LimitReached, NotFound, Rejected
 from hubbub.web.request import GATE, ApiError
+from hubbub_api.schemas import Error, Next, Paged, Pagination
 
 T = TypeVar("T")
 
@@ -34,6 +35,10 @@ def answer(body: object, status: int = 200, headers: dict[str, str] | None = Non
     return web.Response(body=msgspec.json.encode(body), status=status, content_type="application/json", headers=headers)
 
 
+def refuse(status: int, message: str | None, headers: dict[str, str] | None = None) -> web.Response:
+    return answer(Error(status, message), status, headers)
+
+
 def stamp(time: datetime | None) -> str | None:
     """`2026-11-20T21:48:00.123456Z`; microseconds are left out when there are none."""
     return None if time is None else time.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
@@ -46,20 +51,43 @@ async def body_of(request: web.Request) -> Any:
         return None
     try:
         return msgspec.json.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise ApiError(400, "Invalid JSON in body of request") from None
 
 
-async def object_of(request: web.Request, allowed: set[str] | None = None) -> dict[str, Any]:
-    """The JSON object in the body, empty if there is none; only with *allowed* keys."""
+async def object_of(request: web.Request) -> dict[str, Any]:
+    """The JSON object in the body, empty if there is none."""
     body = await body_of(request)
     if body is None:
         return {}
     if not isinstance(body, dict):
         raise ApiError(400, "Body must be a JSON dict or empty")
-    if allowed is not None and (unknown := sorted(set(body) - allowed)):
-        raise ApiError(400, f"Invalid JSON keys: {', '.join(unknown)}")
     return body
+
+
+async def asked(request: web.Request, shape: type[T]) -> T:
+    """The body as *shape*, a Struct; an empty body is an empty object. 400 names unknown keys and wrong types."""
+    return shaped(await object_of(request), shape)
+
+
+def shaped(body: dict[str, Any], shape: type[T]) -> T:
+    names = {field.encode_name for field in msgspec.structs.fields(shape)}  # type: ignore[arg-type]
+    if unknown := sorted(body.keys() - names):
+        raise ApiError(400, f"Invalid JSON keys: {', '.join(unknown)}")
+    try:
+        return msgspec.convert(body, shape)
+    except msgspec.ValidationError as error:
+        raise ApiError(400, f"Invalid body: {error}") from None
+
+
+def query_of(request: web.Request, shape: type[T]) -> T:
+    """The query as *shape*, a Struct of plain fields; what it does not name is not looked at. 400 names the field."""
+    names = [field.encode_name for field in msgspec.structs.fields(shape)]  # type: ignore[arg-type]
+    given = {name: request.query[name] for name in names if name in request.query}
+    try:
+        return msgspec.convert(given, shape, strict=False)
+    except msgspec.ValidationError as error:
+        raise ApiError(400, f"Invalid query: {error}") from None
 
 
 def typed(value: object, kind: Any, name: str) -> Any:
@@ -72,6 +100,8 @@ def typed(value: object, kind: Any, name: str) -> Any:
 
 @dataclass(frozen=True)
 class Page:
+    """Which part of a list is asked for, and whether in an envelope."""
+
     offset: int
     limit: int
     wrapped: bool
@@ -80,17 +110,17 @@ class Page:
         if not self.wrapped:
             return answer(items)
         following = self.offset + self.limit
-        next_page = None
+        after = None
         if following < total:
             url = own_url(request).update_query({"offset": str(following), "limit": str(self.limit)})
-            next_page = {"offset": following, "limit": self.limit, "url": str(url)}
-        pages = {"offset": self.offset, "limit": self.limit, "total": total, "next": next_page}
-        return answer({"items": items, "_pagination": pages})
+            after = Next(following, self.limit, str(url))
+        return answer(Paged(items, Pagination(self.offset, self.limit, total, after)))
 
 
-def page_of(request: web.Request) -> Page:
+def page_of(request: web.Request, *, always: bool = False) -> Page:
+    """*always*: this list has its envelope whether it is asked for or not."""
     accepted = [part.strip() for part in request.headers.get("Accept", "").split(",")]
-    wrapped = PAGINATION in accepted
+    wrapped = always or PAGINATION in accepted
     hub = request.app[GATE].options.hub
     default = hub.api_page_default_limit if wrapped else hub.api_page_max_limit
     offset = _number(request, "offset", 0, abs)
@@ -98,11 +128,18 @@ def page_of(request: web.Request) -> Page:
     return Page(offset, limit, wrapped)
 
 
+#: Postgres counts rows in 64 bits.
+LARGEST_NUMBER = 2**63 - 1
+
+
 def _number(request: web.Request, name: str, default: int, clamp: Callable[[int], int]) -> int:
     try:
-        return clamp(int(request.query.get(name, default)))
+        number = clamp(int(request.query.get(name, default)))
     except ValueError:
-        raise ApiError(400, f"Invalid {name}: {request.query[name]!r} is not an integer") from None
+        raise ApiError(400, f"Invalid {name}: {request.query[name][:50]!r} is not an integer") from None
+    if number > LARGEST_NUMBER:
+        raise ApiError(400, f"Invalid {name}: too large")
+    return number
 
 
 def own_url(request: web.Request) -> URL:

@@ -1,7 +1,6 @@
 """The application: which handler answers what, and what every answer has in common."""
 
 import time
-from collections.abc import Iterable
 from contextlib import suppress
 
 import asyncpg
@@ -15,15 +14,23 @@ from hubbub.handle import LogUnavailable
 from hubbub.web import xsrf
 from hubbub.web.pages import ENVIRONMENT, environment
 from hubbub.web.request import GATE, HEADERS, IDENTITY, ApiError, Gate, Handler, check_xsrf, identify, standard_headers
-from hubbub_api import hub, pages, progress, tokens, user_servers, users
-from hubbub_api.answers import answer, status_of
+from hubbub_api import hub, idempotency, identity, pages, progress, tokens, user_activity, user_servers, users
+from hubbub_api.answers import refuse, status_of
 from hubbub_api.forward import Auths
 from hubbub_api.keys import ACTIVITIES
 from hubbub_api.limits import Throttled
 
 log = structlog.get_logger()
 
-TABLES = (users.routes, user_servers.routes, progress.routes, tokens.routes)
+TABLES = (
+    identity.routes,
+    users.routes,
+    user_activity.routes,
+    user_servers.routes,
+    progress.routes,
+    tokens.routes,
+    hub.routes,
+)
 
 #: Paths below the hub's prefix that auth answers.
 AUTH_PATHS = ("login", "logout", "api/oauth2/authorize", "api/oauth2/token")
@@ -40,17 +47,13 @@ def build(gate: Gate, auths: Auths) -> web.Application:
     prefix = gate.options.hub_prefix
     for path in AUTH_PATHS:
         app.router.add_route("*", prefix + path, auths.forward)
-    _add(app, f"{prefix}api", (route for table in TABLES for route in table))
+    for table in TABLES:
+        for endpoint in table:
+            app.router.add_route(endpoint.method, f"{prefix}api{endpoint.path}", endpoint.handler)
     app.router.add_get(f"{prefix}health", hub.health)
-    _add(app, f"{prefix}api", hub.routes)
+    app.router.add_route("*", f"{prefix}api/{{rest:.*}}", hub.unknown)
     app.add_routes(pages.routes(prefix))
     return app
-
-
-def _add(app: web.Application, prefix: str, routes: Iterable[web.AbstractRouteDef]) -> None:
-    for route in routes:
-        assert isinstance(route, web.RouteDef)
-        web.RouteDef(route.method, prefix + route.path, route.handler, route.kwargs).register(app.router)
 
 
 @web.middleware
@@ -96,23 +99,38 @@ async def _api(request: web.Request, handler: Handler, prefix: str) -> web.Strea
                 request.app[ACTIVITIES].heard(f"user:{identity.id}")
                 if identity.token:
                     request.app[ACTIVITIES].heard(f"token:{identity.token_stream}")
-        return await handler(request)
+        return await _once(request, handler)
     except xsrf.Forgery as error:
-        return _error(403, str(error))
+        return refuse(403, str(error))
     except ApiError as error:
-        return _error(error.status, error.message, error.headers)
+        return refuse(error.status, error.message, error.headers)
     except Throttled as error:
-        return _error(429, str(error), {"Retry-After": str(error.seconds)})
+        return refuse(429, str(error), {"Retry-After": str(error.seconds)})
     except Rejected as refusal:
-        return _error(status_of(refusal), str(refusal))
+        return refuse(status_of(refusal), str(refusal))
     except web.HTTPException as error:
-        return _plain(error) if error.status < 400 else _error(error.status, None)
+        return _plain(error) if error.status < 400 else refuse(error.status, None)
     except (LogUnavailable, *AWAY) as error:
         log.warning("http.unavailable", path=_shape(request), error=str(error) or type(error).__name__)
-        return _error(503, "The database cannot be reached; nothing is known to have been changed")
+        return refuse(503, "The database cannot be reached; nothing is known to have been changed")
     except Exception:
         log.exception("http.failed", path=_shape(request))
-        return _error(500, "Internal Server Error")
+        return refuse(500, "Internal Server Error")
+
+
+async def _once(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """What *handler* answers, or what it answered to the same request with the same Idempotency-Key."""
+    if idempotency.HEADER not in request.headers:
+        return await handler(request)
+    if before := await idempotency.outcome(request):
+        return before
+    try:
+        return await handler(request)
+    except (ApiError, Rejected):
+        # It may have been refused for what its twin has just done.
+        if before := await idempotency.outcome(request):
+            return before
+        raise
 
 
 def _check_text(request: web.Request) -> None:
@@ -125,10 +143,6 @@ def _plain(redirect: web.HTTPException) -> web.Response:
     """A redirect that was raised, as an answer."""
     kept = {name: value for name, value in redirect.headers.items() if not name.startswith("Content-")}
     return web.Response(status=redirect.status, headers=kept)
-
-
-def _error(status: int, message: str | None, headers: dict[str, str] | None = None) -> web.Response:
-    return answer({"status": status, "message": message}, status, headers)
 
 
 async def _page(request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -14,10 +14,8 @@ import structlog
 from cryptography.fernet import MultiFernet
 
 from hubbub import faults
-from hubbub.access import Roles
 from hubbub.bus import LARGEST_PAYLOAD
 from hubbub.config import Options
-from hubbub.domain import scope
 from hubbub.domain.message import Rejected, StaleAttempt
 from hubbub.domain.names import client_id, full_name
 from hubbub.domain.server_messages import ClaimAttempt, LoseAttempt, ReportFound
@@ -26,6 +24,7 @@ from hubbub.domain.server_states import Known, Server, Spawning, react
 from hubbub.domain.token import IssueToken
 from hubbub.eventlog import Context, context_in
 from hubbub.handle import Committer
+from hubbub.roles import Roles
 from hubbub.rpc import Answer, Claim, Claimed, Found, Held, Hello, Person, Refusal, Spec, Welcome
 from hubbub.transaction import Transaction
 from hubbub.vault import Vault
@@ -131,7 +130,7 @@ class Claims:
         await tx.act(TOKENS, token, issue)
 
     def _token_scopes(self) -> list[str]:
-        given = self._options.spawner.server_token_scopes or list(self._roles["server"].scopes)
+        given = self._options.spawner.server_token_scopes or list(self._roles["server"])
         return list(dict.fromkeys([*given, "users:activity!user"]))
 
     async def specs(self, ids: Sequence[str]) -> list[Spec]:
@@ -163,7 +162,9 @@ class Claims:
             client_id=client_id(row["name"], state.name),
             token_scopes=tuple(self._token_scopes()),
             access_scopes=(f"access:servers!server={place}", f"access:servers!user={row['name']}"),
-            client_allowed_scopes=tuple(sorted(scope.expand(self._options.spawner.oauth_client_allowed_scopes))),
+            client_allowed_scopes=tuple(
+                sorted(self._roles.tree.expand(self._options.spawner.oauth_client_allowed_scopes))
+            ),
         )
 
     def _open(self, row: asyncpg.Record, column: str) -> Any:

@@ -4,36 +4,76 @@ import asyncio
 import sys
 from typing import Any
 
+import msgspec
 from aiohttp import web
 
 from hubbub import JUPYTERHUB_VERSION, __version__
+from hubbub.domain.message import Json
 from hubbub.domain.names import prefix
 from hubbub.web.request import GATE, ApiError, identify, require
-from hubbub_api.answers import answer, object_of, page_of, stamp, typed
+from hubbub_api.answers import answer, asked, page_of, stamp
+from hubbub_api.endpoint import Endpoints
 from hubbub_api.keys import BUS, ENDING, POOL, STOPPING
+from hubbub_api.schemas import Paging
 from hubbub_api.shutdown import stop_everything
 
-routes = web.RouteTableDef()
+routes = Endpoints("hub")
 
 
-@routes.get("/")
-@routes.get("")
+class Version(msgspec.Struct):
+    version: str
+
+
+class Plugin(msgspec.Struct):
+    class_: str = msgspec.field(name="class")
+    version: str
+
+
+class Info(msgspec.Struct):
+    version: str
+    python: str
+    sys_executable: str
+    spawner: Plugin
+    authenticator: Plugin
+
+
+class Route(msgspec.Struct):
+    """`data`: whose it is: `user` and `server_name`, `service`, `hub` or `extra`."""
+
+    routespec: str
+    target: str
+    data: Json
+
+
+class Shutdown(msgspec.Struct, kw_only=True):
+    """Whether to stop the servers, and the proxy, too; unless told, as the configuration says."""
+
+    servers: bool | None = None
+    proxy: bool | None = None
+
+
+class Said(msgspec.Struct):
+    message: str
+
+
+@routes.get("/", open=True, answers={200: Version})
+@routes.get("", open=True, answers={200: Version})
 async def version(request: web.Request) -> web.Response:
-    return answer({"version": JUPYTERHUB_VERSION}, headers={"Access-Control-Allow-Origin": "*"})
+    return answer(Version(JUPYTERHUB_VERSION), headers={"Access-Control-Allow-Origin": "*"})
 
 
-@routes.get("/info")
+@routes.get("/info", scopes=("read:hub",), answers={200: Info})
 async def info(request: web.Request) -> web.Response:
     require(await identify(request), "read:hub")
     hub = request.app[GATE].options.hub
     return answer(
-        {
-            "version": JUPYTERHUB_VERSION,
-            "python": sys.version,
-            "sys_executable": sys.executable,
-            "spawner": {"class": _name(hub.spawner_class), "version": __version__},
-            "authenticator": {"class": _name(hub.authenticator_class), "version": __version__},
-        }
+        Info(
+            version=JUPYTERHUB_VERSION,
+            python=sys.version,
+            sys_executable=sys.executable,
+            spawner=Plugin(_name(hub.spawner_class), __version__),
+            authenticator=Plugin(_name(hub.authenticator_class), __version__),
+        )
     )
 
 
@@ -41,13 +81,14 @@ def _name(kind: Any) -> str:
     return f"{kind.__module__}.{kind.__qualname__}" if isinstance(kind, type) else str(kind)
 
 
-@routes.get("/health", allow_head=True)
+@routes.route("HEAD", "/health", open=True, content="text/html")
+@routes.get("/health", open=True, content="text/html")
 async def health(request: web.Request) -> web.Response:
     """200 while the process can answer at all; touches nothing else."""
     return web.Response(content_type="text/html")
 
 
-@routes.get("/proxy")
+@routes.get("/proxy", scopes=("proxy",), query=Paging, answers={200: dict[str, Route]})
 async def proxy_routes(request: web.Request) -> web.Response:
     require(await identify(request), "proxy")
     page = page_of(request)
@@ -61,12 +102,12 @@ async def proxy_routes(request: web.Request) -> web.Response:
         page.offset,
     )
     base_url = request.app[GATE].options.base_url
-    found: dict[str, Any] = {}
+    found: dict[str, Route] = {}
     for row in rows:
         spec, data = _route(base_url, row)
         if row["last_activity"]:
             data["last_activity"] = stamp(row["last_activity"])
-        found[spec] = {"routespec": spec, "target": row["target"], "data": data}
+        found[spec] = Route(spec, row["target"], data)
     return page.answer(request, found, rows[0]["total"] if rows else 0)
 
 
@@ -82,7 +123,7 @@ def _route(base_url: str, row: Any) -> tuple[str, dict[str, Any]]:
     return spec, {"user": row["owner"], "server_name": row["name"]}
 
 
-@routes.post("/proxy")
+@routes.post("/proxy", scopes=("proxy",))
 async def check_routes(request: web.Request) -> web.Response:
     """Have every proxy-sync compare everything now: they do when the log seems further than they heard."""
     require(await identify(request), "proxy")
@@ -90,7 +131,7 @@ async def check_routes(request: web.Request) -> web.Response:
     return web.Response(status=200)
 
 
-@routes.post("/shutdown")
+@routes.post("/shutdown", scopes=("shutdown",), body=Shutdown, answers={202: Said})
 async def shutdown(request: web.Request) -> web.Response:
     """End this process, after the servers if `servers` (default: c.JupyterHub.cleanup_servers) says so.
 
@@ -98,10 +139,8 @@ async def shutdown(request: web.Request) -> web.Response:
     all of it.
     """
     identity = require(await identify(request), "shutdown")
-    body = await object_of(request)
-    options = request.app[GATE].options
-    servers = typed(body.get("servers", options.cleanup_servers), bool, "servers")
-    typed(body.get("proxy", options.cleanup_proxy), bool, "proxy")
+    body = await asked(request, Shutdown)
+    servers = request.app[GATE].options.cleanup_servers if body.servers is None else body.servers
 
     async def end() -> None:
         if servers:
@@ -109,9 +148,8 @@ async def shutdown(request: web.Request) -> web.Response:
         request.app[STOPPING].set()
 
     request.app[ENDING].append(asyncio.get_running_loop().create_task(end()))
-    return answer({"message": "Shutting down Hub"}, 202)
+    return answer(Said("Shutting down Hub"), 202)
 
 
-@routes.route("*", "/{rest:.*}")
 async def unknown(request: web.Request) -> web.Response:
     raise ApiError(404)

@@ -10,7 +10,7 @@ from hubbub.follow import Follower
 from hubbub.handle import Committer
 from hubbub.vault import Vault
 from hubbub_api.activity import Activities
-from hubbub_api.models import Models, Secrets
+from hubbub_api.models import Models
 from hubbub_api.views import Views
 
 POOL: "web.AppKey[asyncpg.Pool[asyncpg.Record]]" = web.AppKey("pool", asyncpg.Pool)
@@ -20,7 +20,6 @@ VAULT = web.AppKey("vault", Vault)
 BUS = web.AppKey("bus", Bus)
 ACTIVITIES = web.AppKey("activities", Activities)
 MODELS = web.AppKey("models", Models)
-SECRETS = web.AppKey("secrets", Secrets)
 #: Set by `POST /shutdown`: then this process ends with `hubbub.settings.SHUT_DOWN`.
 STOPPING = web.AppKey("stopping", asyncio.Event)
 ENDING: "web.AppKey[list[asyncio.Task[None]]]" = web.AppKey("ending", list)
@@ -34,7 +33,6 @@ __all__ = [
     "FOLLOWER",
     "MODELS",
     "POOL",
-    "SECRETS",
     "STOPPING",
     "VAULT",
     "VIEWS",

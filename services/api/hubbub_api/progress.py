@@ -10,18 +10,20 @@ import nats
 from aiohttp import web
 
 from hubbub.web.request import HEADERS, ApiError, identify, require
+from hubbub_api.endpoint import Endpoints
 from hubbub_api.keys import BUS, FOLLOWER, VIEWS
 from hubbub_api.user_servers import DEFAULT, NAMED, find, target
 from hubbub_api.views import ServerRow
 
-routes = web.RouteTableDef()
+routes = Endpoints("servers")
 
 KEEP_ALIVE = 8.0
 
 
-@routes.get(f"{DEFAULT}/progress")
-@routes.get(f"{NAMED}/progress")
+@routes.get(f"{DEFAULT}/progress", scopes=("read:servers",), content="text/event-stream", answers={200: str})
+@routes.get(f"{NAMED}/progress", scopes=("read:servers",), content="text/event-stream", answers={200: str})
 async def progress(request: web.Request) -> web.StreamResponse:
+    """What happens during a start, as it happens; ends with a frame that says `ready` or `failed`."""
     owner, name = target(request)
     require(await identify(request), "read:servers", user=owner, server=name)
     server = await find(request, owner, name)

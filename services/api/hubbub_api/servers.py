@@ -1,7 +1,6 @@
 """Starting and stopping servers, for the API and for pages alike: decide, commit, then wait for the world."""
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Collection
 from contextlib import suppress
@@ -19,8 +18,6 @@ from hubbub.domain.names import check_display_name, check_server_name, prefix
 from hubbub.domain.route import RouteAdded
 from hubbub.domain.server_messages import (
     CreateServer,
-    DeleteServer,
-    RenameServer,
     ServerCrashed,
     ServerStopped,
     SpawnFailed,
@@ -34,6 +31,7 @@ from hubbub.transaction import Transaction
 from hubbub.views import SERVERS
 from hubbub.web.request import GATE
 from hubbub_api import limits
+from hubbub_api.idempotency import Kept, Repeated, key_of
 from hubbub_api.keys import BUS, COMMITTER, FOLLOWER, POOL, VIEWS
 from hubbub_api.views import ServerRow, UserRow
 
@@ -72,7 +70,7 @@ async def start(
         state = await tx.state(SERVERS, id)
         if options is not None and isinstance(state, Stopped):
             await tx.know(owner.id)
-            tx.remember(f"options:{id}", owner.id, _packed(options))
+            tx.remember(f"options:{id}", owner.id, packed(options))
         command = StartServer(
             at=tx.now,
             pool=gate.options.ours.pool,
@@ -100,26 +98,20 @@ async def start(
 
 
 async def create(
+    tx: Transaction,
     request: web.Request,
-    identity: Identity,
     owner: UserRow,
     name: str,
-    options: dict[str, Any] | None,
+    options: dict[str, Any] | None = None,
     display_name: str = "",
-) -> ServerRow:
-    """Make a server without starting it."""
+) -> str:
+    """A server that is not started; its id."""
     id = uuid4().hex
-
-    async def body(tx: Transaction) -> None:
-        await _create(tx, request, owner, id, name, display_name)
-        if options:
-            await tx.know(owner.id)
-            tx.remember(f"options:{id}", owner.id, _packed(options))
-
-    await request.app[COMMITTER].submit(body, context_of(request, identity), [(SERVERS, id)])
-    made = await request.app[VIEWS].server_by_id(id)
-    assert made is not None
-    return made
+    await _create(tx, request, owner, id, name, display_name)
+    if options:
+        await tx.know(owner.id)
+        tx.remember(f"options:{id}", owner.id, packed(options))
+    return id
 
 
 async def _create(tx: Transaction, request: web.Request, owner: UserRow, id: str, name: str, display_name: str) -> None:
@@ -143,25 +135,31 @@ async def _create(tx: Transaction, request: web.Request, owner: UserRow, id: str
 async def _commit_on(
     request: web.Request, identity: Identity, id: str, body: Any, owner: UserRow, name: str, *, new: bool
 ) -> tuple[str, bool]:
-    """Run *body* on the server; if somebody else made one of that name meanwhile, on theirs. Its id, and
-    what *body* said.
+    """Run *body* on the server; if somebody else made one of that name meanwhile, on theirs. Its id, and what
+    *body* said. Raises `Repeated` if this very request was carried out before.
     """
-    context = context_of(request, identity)
+    key = await key_of(request)
+    context = Context.of(identity.actor)
 
-    async def on(id: str, *, new: bool) -> bool | None:
-        return await request.app[COMMITTER].submit(partial(body, id=id, new=new), context, [(SERVERS, id)])
+    async def on(tx: Transaction, id: str, *, new: bool) -> bool | Kept:
+        if key and (before := await key.find(tx)):
+            return before
+        began: bool = await body(tx, id, new=new)
+        if key:  # until more is known, see `Key.learn`
+            key.keep(tx, web.Response(status=202, content_type="text/plain"))
+        return began
 
     try:
-        began = await on(id, new=new)
+        began = await request.app[COMMITTER].submit(partial(on, id=id, new=new), context, [(SERVERS, id)])
     except AlreadyExists:
         theirs = await request.app[VIEWS].server(owner.name, name)
         if theirs is None or not new:
             raise
-        return theirs.id, bool(await on(theirs.id, new=False))
-    if began is None and new:  # sent again with its Idempotency-Key: the server is the one it made before
-        theirs = await request.app[VIEWS].server(owner.name, name)
-        id = theirs.id if theirs else id
-    return id, bool(began)
+        id = theirs.id
+        began = await request.app[COMMITTER].submit(partial(on, id=id, new=False), context, [(SERVERS, id)])
+    if isinstance(began, Kept):
+        raise Repeated(began)
+    return id, began
 
 
 async def stop(request: web.Request, identity: Identity, server: ServerRow) -> None:
@@ -171,30 +169,11 @@ async def stop(request: web.Request, identity: Identity, server: ServerRow) -> N
         deadline = tx.now + timedelta(seconds=STOP_SECONDS)
         return await tx.act(SERVERS, server.id, StopServer(deadline=deadline))
 
-    await request.app[COMMITTER].submit(body, context_of(request, identity), [(SERVERS, server.id)])
+    await request.app[COMMITTER].submit(body, Context.of(identity.actor), [(SERVERS, server.id)])
     if server.holder:
         # Should this word be lost, the holder's own asking finds out a little later.
         word = Word(server=server.id, attempt=server.attempt)
         await request.app[BUS].signal(f"hub.holder.{server.holder}", word)
-
-
-async def change(
-    request: web.Request,
-    identity: Identity,
-    server: ServerRow,
-    name: str,
-    display_name: str,
-    options: dict[str, Any] | None,
-) -> None:
-    """Another name, another display name, other options for a stopped server; *options* None: as they are."""
-
-    async def body(tx: Transaction) -> None:
-        await tx.act(SERVERS, server.id, RenameServer(name=name, display_name=display_name))
-        if options is not None:
-            await tx.know(server.user_id)
-            tx.remember(f"options:{server.id}", server.user_id, _packed(options))
-
-    await request.app[COMMITTER].submit(body, context_of(request, identity), [(SERVERS, server.id)])
 
 
 async def last_holder(request: web.Request, server: ServerRow) -> str | None:
@@ -211,18 +190,8 @@ def slow_stop(request: web.Request) -> float:
     return request.app[GATE].options.ours.slow_stop_timeout
 
 
-async def delete(request: web.Request, identity: Identity, server: ServerRow) -> None:
-    """Forget a stopped server, its options and its state."""
-
-    async def body(tx: Transaction) -> None:
-        await tx.act(SERVERS, server.id, DeleteServer())
-        for kind in ("options", "state"):
-            tx.later("delete from vault where key = $1", f"{kind}:{server.id}")
-
-    await request.app[COMMITTER].submit(body, context_of(request, identity), [(SERVERS, server.id)])
-
-
-def _packed(options: dict[str, Any]) -> bytes:
+def packed(options: dict[str, Any]) -> bytes:
+    """*options* as the vault keeps them. Raises `Invalid` if they are too large."""
     packed = msgspec.json.encode(options)
     if len(packed) > LARGEST_OPTIONS:
         raise Invalid(f"user_options take {len(packed)} bytes; {LARGEST_OPTIONS} are allowed")
@@ -253,15 +222,3 @@ async def _wait(
             except TimeoutError:
                 continue
             changed.clear()
-
-
-def context_of(request: web.Request, identity: Identity, part: str = "") -> Context:
-    """A new conversation, begun by this request; with an Idempotency-Key, one that is known again.
-
-    *part* tells the commands of one request apart.
-    """
-    key = request.headers.get("Idempotency-Key", "")
-    if not key:
-        return Context.of(identity.actor)
-    named = f"{identity.actor}\0{request.method}\0{request.path}\0{key}\0{part}"
-    return Context.of(identity.actor, command=f"key:{hashlib.sha256(named.encode()).hexdigest()}")

@@ -3,32 +3,43 @@
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
+import msgspec
 from aiohttp import web
+from msgspec import UNSET, UnsetType
 
+from hubbub.access import Identity
 from hubbub.bus import BusUnavailable, Remote
-from hubbub.domain.message import Rejected
+from hubbub.domain.message import Json, Rejected
 from hubbub.domain.names import check_display_name, check_server_name
+from hubbub.domain.server_messages import RenameServer
 from hubbub.domain.server_states import Spawning
 from hubbub.rpc import LogTail, Word
+from hubbub.transaction import Transaction
+from hubbub.views import SERVERS
 from hubbub.web.request import GATE, ApiError, identify, require
 from hubbub_api import servers
-from hubbub_api.answers import answer, body_of, object_of, typed
-from hubbub_api.keys import BUS, MODELS, SECRETS, VIEWS
+from hubbub_api.answers import answer, asked, object_of, query_of, refuse, shaped
+from hubbub_api.commit import commit
+from hubbub_api.endpoint import Endpoints
+from hubbub_api.idempotency import Repeated, key_of
+from hubbub_api.keys import BUS, MODELS, POOL, VIEWS
+from hubbub_api.removal import remove_server
+from hubbub_api.schemas import Server
 from hubbub_api.users import find_user
-from hubbub_api.views import ServerRow
+from hubbub_api.views import ServerRow, Views
 
-routes = web.RouteTableDef()
+routes = Endpoints("servers")
 H = TypeVar("H", bound=Callable[[web.Request], Awaitable[web.StreamResponse]])
 DEFAULT = "/users/{user}/server"
 NAMED = "/users/{user}/servers/{name:[^/]*}"
 
 
-def _both(path: str, method: str) -> Callable[[H], H]:
+def _both(path: str, method: str, **about: Any) -> Callable[[H], H]:
     """Register a handler for the default server and for named ones."""
 
     def register(handler: H) -> H:
-        routes.route(method, DEFAULT + path)(handler)
-        routes.route(method, NAMED + path)(handler)
+        routes.route(method, DEFAULT + path, **about)(handler)
+        routes.route(method, NAMED + path, **about)(handler)
         return handler
 
     return register
@@ -45,129 +56,182 @@ async def find(request: web.Request, owner: str, name: str) -> ServerRow:
     return server
 
 
-async def model_of(request: web.Request, identity: Any, server: ServerRow) -> dict[str, Any]:
-    options = await request.app[SECRETS].options([server])
+async def model_of(request: web.Request, views: Views, identity: Identity, server: ServerRow) -> Server:
+    options = await views.options([server])
     states = {}
     if identity.may("admin:server_state", user=server.owner, server=server.name):
-        states = await request.app[SECRETS].states([server])
+        states = await views.states([server])
     return request.app[MODELS].server(identity, server, options.get(server.id), states.get(server.id))
 
 
-@_both("", "GET")
+@_both("", "GET", scopes=("read:servers",), answers={200: Server})
 async def show(request: web.Request) -> web.Response:
     owner, name = target(request)
     identity = require(await identify(request), "read:servers", user=owner, server=name)
     server = await find(request, owner, name)
-    return answer(await model_of(request, identity, server))
+    return answer(await model_of(request, request.app[VIEWS], identity, server))
 
 
-async def _asked(request: web.Request) -> tuple[dict[str, Any] | None, str]:
-    """User options and display name of a body: in fields of their own, or the whole body as options."""
-    body = await body_of(request)
-    if body is None:
-        return None, ""
-    if not isinstance(body, dict):
-        raise ApiError(400, "Body must be a JSON dict or empty")
-    if not body.keys() & {"user_options", "display_name"}:
-        return body or None, ""
-    if unknown := sorted(body.keys() - {"user_options", "display_name"}):
-        raise ApiError(400, f"Invalid JSON keys: {', '.join(unknown)}")
-    options = typed(body.get("user_options"), dict[str, Any] | None, "user_options")
-    display_name = typed(body.get("display_name", ""), str, "display_name")
-    if display_name:
-        check_display_name(display_name)
-    return options, display_name
+class NewServer(msgspec.Struct, kw_only=True):
+    """A body with neither of these names is taken for the options themselves, as clients of old send them."""
+
+    user_options: Json | None = None
+    display_name: str = ""
 
 
-@_both("", "PUT")
+async def _asked(request: web.Request) -> NewServer:
+    body = await object_of(request)
+    if body and not body.keys() & {"user_options", "display_name"}:
+        body = {"user_options": body}
+    new = shaped(body, NewServer)
+    if new.display_name:
+        check_display_name(new.display_name)
+    return new
+
+
+@_both("", "PUT", scopes=("start:servers",), body=NewServer, answers={201: Server, 409: None})
 async def create(request: web.Request) -> web.Response:
+    """Makes a server without starting it."""
     owner, name = target(request)
     identity = require(await identify(request), "start:servers", user=owner, server=name)
     user = await find_user(request, owner)
-    options, display_name = await _asked(request)
+    new = await _asked(request)
     if not name or await request.app[VIEWS].server(owner, name):
         raise ApiError(409, f"{owner} already has a server named {name!r}")
-    server = await servers.create(request, identity, user, name, options, display_name)
-    return answer(await model_of(request, identity, server), 201)
+
+    async def make(tx: Transaction) -> None:
+        await servers.create(tx, request, user, name, new.user_options, new.display_name)
+
+    async def render(views: Views, _: None) -> web.Response:
+        server = await views.server(owner, name)
+        assert server is not None
+        return answer(await model_of(request, views, identity, server), 201)
+
+    return await commit(request, identity, make, render)
 
 
-@_both("", "POST")
+@_both("", "POST", scopes=("start:servers",), body=NewServer, answers={201: None, 202: None, 429: None})
 async def start(request: web.Request) -> web.Response:
     """201 when it is ready, 202 when it takes its time, 4xx or 5xx when it may or can not."""
     owner, name = target(request)
     identity = require(await identify(request), "start:servers", user=owner, server=name)
     user = await find_user(request, owner)
-    options, display_name = await _asked(request)
+    new = await _asked(request)
     patience = request.app[GATE].options.ours.slow_spawn_timeout
     try:
-        now = await servers.start(request, identity, user, name, options, display_name, patience)
+        now = await servers.start(request, identity, user, name, new.user_options, new.display_name, patience)
+    except Repeated as repeated:
+        return repeated.kept.response()
     except Rejected as refusal:
         if str(refusal) in ("already running", "pending stop"):
             raise ApiError(400, f"{owner}:{name} is {refusal}" if name else f"{owner} is {refusal}") from None
         raise
-    if now.ready:
-        return web.Response(status=201, content_type="text/plain")
     if now.pending == "spawn" or isinstance(now.state, Spawning):
         return web.Response(status=202, content_type="text/plain")
-    failure = now.failure
-    if failure is None:
-        raise ApiError(500, f"Spawner failed to start [status={getattr(now.state, 'crashed', None)}].")
-    raise ApiError(failure.status, failure.message)
+    response = _started(now)
+    if key := await key_of(request):
+        await key.learn(request.app[POOL], response)
+    return response
 
 
-@_both("", "PATCH")
+def _started(now: ServerRow) -> web.Response:
+    """What came of a start, failures too: with an Idempotency-Key that is the first outcome like any other."""
+    if now.ready:
+        return web.Response(status=201, content_type="text/plain")
+    if now.failure is None:
+        return refuse(500, f"Spawner failed to start [status={getattr(now.state, 'crashed', None)}].")
+    return refuse(now.failure.status, now.failure.message)
+
+
+class ChangedServer(msgspec.Struct, kw_only=True):
+    name: str | UnsetType = UNSET
+    display_name: str | UnsetType = UNSET
+    user_options: Json | UnsetType = UNSET
+
+
+@_both("", "PATCH", scopes=("start:servers",), body=ChangedServer, answers={200: Server, 409: None})
 async def patch(request: web.Request) -> web.Response:
+    """Another name, another display name or other options for a stopped server."""
     owner, name = target(request)
     identity = require(await identify(request), "start:servers", user=owner, server=name)
     server = await find(request, owner, name)
-    body = await object_of(request, {"name", "display_name", "user_options"})
-    if not body:
+    body = await asked(request, ChangedServer)
+    if body == ChangedServer():
         raise ApiError(400, "Nothing to change: give name, display_name or user_options")
-    renamed = typed(body.get("name", server.name), str, "name")
-    shown = typed(body.get("display_name", server.state.display_name), str, "display_name")
+    renamed = server.name if body.name is UNSET else body.name
+    shown = server.state.display_name if body.display_name is UNSET else body.display_name
     if renamed != server.name:
         check_server_name(renamed)
         if await request.app[VIEWS].server(owner, renamed):
             raise ApiError(409, f"{owner} already has a server named {renamed!r}")
     if shown:
         check_display_name(shown)
-    options = None
-    if "user_options" in body:
-        options = typed(body["user_options"], dict[str, Any], "user_options")
     if server.active:
         raise ApiError(400, f"{owner}:{name} is active")
-    await servers.change(request, identity, server, renamed, shown, options)
-    return answer(await model_of(request, identity, await find(request, owner, renamed)))
+
+    async def change(tx: Transaction) -> None:
+        await tx.act(SERVERS, server.id, RenameServer(name=renamed, display_name=shown))
+        if body.user_options is not UNSET:
+            await tx.know(server.user_id)
+            tx.remember(f"options:{server.id}", server.user_id, servers.packed(body.user_options))
+
+    async def render(views: Views, _: None) -> web.Response:
+        changed = await views.server_by_id(server.id)
+        assert changed is not None
+        model = await model_of(request, views, identity, changed)
+        model.state = None if model.state is not UNSET else UNSET
+        return answer(model)
+
+    return await commit(request, identity, change, render, [(SERVERS, server.id)])
 
 
-@_both("", "DELETE")
+class Removal(msgspec.Struct, kw_only=True):
+    """`remove`: forget the server too, once it has stopped."""
+
+    remove: bool = False
+
+
+@_both("", "DELETE", scopes=("delete:servers",), body=Removal, answers={202: None, 204: None})
 async def stop(request: web.Request) -> web.Response:
+    """Stops a server (204: it has; 202: it is about to). One that is starting is cancelled."""
     owner, name = target(request)
     identity = require(await identify(request), "delete:servers", user=owner, server=name)
     options = request.app[GATE].options
-    remove = typed((await object_of(request)).get("remove", False), bool, "remove")
+    remove = (await asked(request, Removal)).remove
     if name and not options.hub.allow_named_servers:
         raise ApiError(400, "Named servers are not enabled.")
     if remove and not name:
         raise ApiError(400, "Cannot delete the default server")
     user = await find_user(request, owner)
     server = await request.app[VIEWS].server(owner, name)
-    if server is None:
-        if name:
-            raise ApiError(404, f"{owner} has no server named {name!r}")
-        await servers.create(request, identity, user, "", None)
-        return web.Response(status=204)
-    if server.active:
+    if server is None and name:
+        raise ApiError(404, f"{owner} has no server named {name!r}")
+    if server is not None and server.active:
         await servers.stop(request, identity, server)
         server = await servers.wait_until_stopped(request, server, servers.slow_stop(request))
-    if server.active:
-        return web.Response(status=202, content_type="text/plain")
-    if remove:
-        await servers.delete(request, identity, server)
-    return web.Response(status=204)
+        if server.active:
+            return web.Response(status=202, content_type="text/plain")
+
+    async def settle(tx: Transaction) -> None:
+        """A server that never was is known from now on, as JupyterHub does it."""
+        if server is None:
+            await servers.create(tx, request, user, "")
+        elif remove:
+            await remove_server(tx, server.id)
+
+    async def render(_: Views, __: None) -> web.Response:
+        return web.Response(status=204)
+
+    return await commit(request, identity, settle, render)
 
 
-@_both("/log", "GET")
+class LogQuery(msgspec.Struct, kw_only=True):
+    """`lines`: how many of the last ones."""
+
+    lines: int = 200
+
+
+@_both("/log", "GET", scopes=("read:servers",), query=LogQuery, content="text/plain", answers={200: str})
 async def log_of(request: web.Request) -> web.Response:
     """The end of what a server has printed; ours, JupyterHub has no such thing. `lines`: how many, 200 unless told."""
     owner, name = target(request)
@@ -176,7 +240,7 @@ async def log_of(request: web.Request) -> web.Response:
     holder = server.holder or await servers.last_holder(request, server)
     if holder is None:
         raise ApiError(404, "It has not been started yet")
-    lines = min(typed(int(request.query.get("lines", "200")), int, "lines"), 5000)
+    lines = min(max(query_of(request, LogQuery).lines, 0), 5000)
     word = Word(server=server.id, attempt=server.attempt, verb="log", lines=lines)
     try:
         tail = await request.app[BUS].ask(f"hub.holder.{holder}", word, LogTail, timeout=3)

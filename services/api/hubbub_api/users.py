@@ -1,146 +1,151 @@
-"""GET, POST /users; GET, POST, PATCH, DELETE /users/{user}; POST /users/{user}/activity; GET /user."""
+"""GET, POST /users; GET, POST, PATCH, DELETE /users/{user}."""
 
-import asyncio
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 from aiohttp import web
-from dateutil import parser as dates
+from msgspec import UNSET, UnsetType
 
 from hubbub.access import Identity
 from hubbub.domain import scope
-from hubbub.domain.message import AlreadyExists
+from hubbub.domain.message import AlreadyExists, Invalid
 from hubbub.domain.names import check_user_name, normalize_user_name
-from hubbub.domain.server_messages import DeleteServer
-from hubbub.domain.session import CloseSession
-from hubbub.domain.token import RevokeToken
-from hubbub.domain.user import CreateUser, DeleteUser, RenameUser, SetAdmin
+from hubbub.domain.user import CreateUser, RenameUser, SetAdmin
 from hubbub.transaction import Transaction
-from hubbub.views import SERVERS, SESSIONS, TOKENS, USERS
-from hubbub.web.request import NO_CREDENTIALS, ApiError, identify, require
+from hubbub.views import USERS
+from hubbub.web.request import ApiError, identify, require, require_any
 from hubbub_api import servers
-from hubbub_api.answers import answer, object_of, page_of, typed
-from hubbub_api.keys import ACTIVITIES, COMMITTER, MODELS, POOL, SECRETS, VAULT, VIEWS
+from hubbub_api.answers import answer, asked, page_of, query_of
+from hubbub_api.commit import commit
+from hubbub_api.endpoint import Endpoints
+from hubbub_api.keys import MODELS, VIEWS
 from hubbub_api.models import READ_USER
-from hubbub_api.servers import context_of
-from hubbub_api.views import UserRow
+from hubbub_api.removal import remove_user
+from hubbub_api.schemas import User
+from hubbub_api.views import UserRow, Views
 
-routes = web.RouteTableDef()
-MODEL_KEYS = {"name", "admin", "groups", "roles", "auth_state"}
+routes = Endpoints("users")
 
-
-@routes.get("/user")
-async def myself(request: web.Request) -> web.Response:
-    identity = await identify(request)
-    if identity is None:
-        raise ApiError(403)
-    user, running = None, []
-    views = request.app[VIEWS]
-    if identity.kind == "user":
-        if scope.held_at_all(identity.scopes, "read:servers"):
-            user, found = await asyncio.gather(
-                views.user(identity.name), views.servers_of([identity.id], stopped=False)
-            )
-            running = found.get(identity.id, [])
-        else:
-            user = await views.user(identity.name)
-    return answer(request.app[MODELS].identity(identity, user, running))
+#: Users in one request; each is a stream of its own, and all are made in one commit.
+MOST_AT_ONCE = 10_000
 
 
-@routes.get("/users")
+class WithStopped(msgspec.Struct, kw_only=True):
+    """`include_stopped_servers`: anything but `0` and `false` means yes, and so does nothing at all."""
+
+    include_stopped_servers: str = "0"
+
+    @property
+    def stopped(self) -> bool:
+        return self.include_stopped_servers.lower() not in ("0", "false")
+
+
+class UsersQuery(WithStopped, kw_only=True):
+    offset: int = 0
+    limit: int | None = None
+    state: str | None = None
+    name_filter: str = ""
+    sort: str = "id"
+
+
+class NewUsers(msgspec.Struct, kw_only=True):
+    """`groups`, `roles`, `auth_state` and `name` are known, and mean nothing here."""
+
+    usernames: list[str] = []
+    admin: bool = False
+    name: Any = None
+    groups: Any = None
+    roles: Any = None
+    auth_state: Any = None
+
+
+class NewUser(msgspec.Struct, kw_only=True):
+    """`groups`, `roles`, `auth_state` and `name` are known, and mean nothing here."""
+
+    admin: bool = False
+    name: Any = None
+    groups: Any = None
+    roles: Any = None
+    auth_state: Any = None
+
+
+class ChangedUser(msgspec.Struct, kw_only=True):
+    name: str | UnsetType = UNSET
+    admin: bool | UnsetType = UNSET
+    groups: Any = UNSET
+    roles: Any = UNSET
+    auth_state: Any = UNSET
+
+
+@routes.get("/users", scopes=("list:users",), query=UsersQuery, answers={200: list[User]})
 async def listing(request: web.Request) -> web.Response:
-    identity = require_listing(await identify(request))
-    page = page_of(request)
-    state, sort = request.query.get("state"), request.query.get("sort", "id")
-    if state is not None and state not in ("active", "ready", "inactive"):
-        raise ApiError(400, f"Unrecognized state filter: {state!r}")
-    if sort.removeprefix("-") not in ("id", "name", "last_activity"):
-        raise ApiError(400, f"Unrecognized sort: {sort!r}")
+    """Users, a page at a time. Total and next page come with `Accept: application/jupyterhub-pagination+json`."""
+    identity = require_any(await identify(request), "list:users", filters={"user", "group"})
+    page, query = page_of(request), query_of(request, UsersQuery)
+    if query.state is not None and query.state not in ("active", "ready", "inactive"):
+        raise ApiError(400, f"Unrecognized state filter: {query.state[:50]!r}")
+    if query.sort.removeprefix("-") not in ("id", "name", "last_activity"):
+        raise ApiError(400, f"Unrecognized sort: {query.sort[:50]!r}")
     only = scope.filters(identity.scopes, "list:users")
-    users, total = await request.app[VIEWS].users(
+    views = request.app[VIEWS]
+    users, total = await views.users(
         names=None if only is None else sorted(only.get("user", ())),
-        state=state,
-        name_filter=request.query.get("name_filter", ""),
-        sort=sort,
+        groups=sorted((only or {}).get("group", ())),
+        state=query.state,
+        name_filter=query.name_filter,
+        sort=query.sort,
         offset=page.offset,
         limit=page.limit,
     )
-    return page.answer(request, await _models(request, identity, users), total)
+    models = await request.app[MODELS].users(views, identity, users, stopped=query.stopped)
+    return page.answer(request, models, total)
 
 
-def require_listing(identity: Identity | None) -> Identity:
-    if identity is None:
-        raise ApiError(403, NO_CREDENTIALS)
-    if scope.held_at_all(identity.scopes, "list:users"):
-        return identity
-    raise ApiError(403, "Action is not authorized with current scopes; requires any of [list:users]")
-
-
-async def _models(request: web.Request, identity: Identity, users: list[UserRow]) -> list[dict[str, Any]]:
-    stopped = wants_stopped(request)
-    found: dict[str, Any] = {}
-    if (users and scope.held_at_all(identity.scopes, "read:servers")) or scope.held_at_all(
-        identity.scopes, "read:users"
-    ):
-        found = await request.app[VIEWS].servers_of([user.id for user in users], stopped=stopped)
-    options = await request.app[SECRETS].options([server for each in found.values() for server in each])
-    return [
-        request.app[MODELS].user(identity, user, found.get(user.id, []), options=options, stopped=stopped)
-        for user in users
-    ]
-
-
-def wants_stopped(request: web.Request) -> bool:
-    return request.query.get("include_stopped_servers", "0").lower() not in ("0", "false")
-
-
-@routes.post("/users")
+@routes.post("/users", scopes=("admin:users",), body=NewUsers, answers={201: list[User], 409: None})
 async def create_many(request: web.Request) -> web.Response:
+    """Makes those of the users that there are not yet; names are put into lower case."""
     identity = require(await identify(request), "admin:users")
-    body = await object_of(request, MODEL_KEYS | {"usernames"})
-    names = body.get("usernames")
-    if not names:
+    body = await asked(request, NewUsers)
+    if not body.usernames:
         raise ApiError(400, "Must specify at least one user to create")
-    names = [normalize_user_name(name) for name in typed(names, list[str], "usernames")]
-    admin = typed(body.get("admin", False), bool, "admin")
-    _may_grant_admin(identity, admin=admin)
-    if invalid := [name for name in names if not _is_name(name)]:
-        raise ApiError(400, f"Invalid username{'s' if len(invalid) > 1 else ''}: {', '.join(invalid)}")
-    there = {row["name"] for row in await request.app[POOL].fetch("select name from users where name = any($1)", names)}
-    wanted = [name for name in dict.fromkeys(names) if name not in there]
-    if not wanted:
-        raise ApiError(409, f"All {len(names)} users already exist")
-    made: list[str] = []
-    for name in wanted:
-        try:
-            await _create(request, identity, name, admin=admin, place=f"{len(made)}")
-        except AlreadyExists:
-            continue
-        made.append(name)
-    users, _ = await request.app[VIEWS].users(
-        names=made, state=None, name_filter="", sort="id", offset=0, limit=max(1, len(made))
-    )
-    return answer(await _models(request, identity, users), 201)
+    if len(body.usernames) > MOST_AT_ONCE:
+        raise ApiError(400, f"At most {MOST_AT_ONCE} users can be created at once")
+    _may_grant_admin(identity, admin=body.admin)
+    names = list(dict.fromkeys(normalize_user_name(name) for name in body.usernames))
+    if invalid := [name[:50] for name in names if not _is_name(name)]:
+        raise ApiError(400, f"Invalid username{'s' if len(invalid) > 1 else ''}: {', '.join(invalid[:20])}")
+
+    async def make(tx: Transaction) -> list[str]:
+        there = {row["name"] for row in await tx.fetch("select name from users where name = any($1)", names)}
+        wanted = [name for name in names if name not in there]
+        if not wanted:
+            raise AlreadyExists(f"All {len(names)} users already exist")
+        for name in wanted:
+            await create(tx, name, admin=body.admin)
+        return wanted
+
+    async def render(views: Views, made: list[str]) -> web.Response:
+        users = await views.users_named(made)
+        return answer(await request.app[MODELS].users(views, identity, users), 201)
+
+    return await commit(request, identity, make, render)
 
 
 def _is_name(name: str) -> bool:
     try:
         check_user_name(name)
-    except Exception:
+    except Invalid:
         return False
     return True
 
 
-async def _create(request: web.Request, identity: Identity, name: str, *, admin: bool, place: str = "") -> None:
+async def create(tx: Transaction, name: str, *, admin: bool) -> str:
+    """A new user; their id. Whether the name is free is the caller's to know."""
     id = uuid4().hex
-
-    async def body(tx: Transaction) -> None:
-        tx.welcome(id)
-        await tx.act(USERS, id, CreateUser(user=id, name=name, admin=admin))
-
-    context = context_of(request, identity, place)
-    await request.app[COMMITTER].submit(body, context, [(USERS, id)])
+    tx.welcome(id)
+    await tx.act(USERS, id, CreateUser(user=id, name=name, admin=admin))
+    return id
 
 
 def _may_grant_admin(identity: Identity, *, admin: bool) -> None:
@@ -148,12 +153,13 @@ def _may_grant_admin(identity: Identity, *, admin: bool) -> None:
         raise ApiError(403, "Only admins can grant admin permissions")
 
 
-@routes.get("/users/{user}")
+@routes.get("/users/{user}", scopes=READ_USER, query=WithStopped, answers={200: User})
 async def show(request: web.Request) -> web.Response:
     name = request.match_info["user"]
     identity = require(await identify(request), *READ_USER, user=name)
-    user = await find_user(request, name)
-    [model] = await _models(request, identity, [user])
+    views = request.app[VIEWS]
+    stopped = query_of(request, WithStopped).stopped
+    [model] = await request.app[MODELS].users(views, identity, [await find_user(request, name)], stopped=stopped)
     return answer(model)
 
 
@@ -164,54 +170,63 @@ async def find_user(request: web.Request, name: str) -> UserRow:
     return user
 
 
-@routes.post("/users/{user}")
+@routes.post("/users/{user}", scopes=("admin:users",), body=NewUser, answers={201: User, 409: None})
 async def create_one(request: web.Request) -> web.Response:
+    """Makes a user of exactly this name."""
     name = request.match_info["user"]
     identity = require(await identify(request), "admin:users", user=name)
-    body = await object_of(request, MODEL_KEYS)
-    admin = typed(body.get("admin", False), bool, "admin")
-    _may_grant_admin(identity, admin=admin)
+    body = await asked(request, NewUser)
+    _may_grant_admin(identity, admin=body.admin)
     check_user_name(name)
-    try:
-        await _create(request, identity, name, admin=admin)
-    except AlreadyExists:
-        raise ApiError(409, f"User {name} already exists") from None
-    [model] = await _models(request, identity, [await find_user(request, name)])
-    return answer(model, 201)
+
+    async def make(tx: Transaction) -> None:
+        if await tx.fetch("select 1 from users where name = $1", name):
+            raise AlreadyExists(f"User {name} already exists")
+        await create(tx, name, admin=body.admin)
+
+    async def render(views: Views, _: None) -> web.Response:
+        return answer((await request.app[MODELS].users(views, identity, await views.users_named([name])))[0], 201)
+
+    return await commit(request, identity, make, render)
 
 
-@routes.patch("/users/{user}")
+@routes.patch("/users/{user}", scopes=("admin:users",), body=ChangedUser, answers={200: User})
 async def patch(request: web.Request) -> web.Response:
+    """Another name, or whether the user is an administrator. The answer always has `auth_state`."""
     name = request.match_info["user"]
     identity = require(await identify(request), "admin:users", user=name)
     user = await find_user(request, name)
-    body = await object_of(request, MODEL_KEYS)
-    if not body:
-        raise ApiError(400, "Body must be a JSON dict or empty" if body is None else "Nothing to change")
+    body = await asked(request, ChangedUser)
+    if body == ChangedUser():
+        raise ApiError(400, "Nothing to change")
     for key in ("groups", "roles", "auth_state"):
-        if key in body:
+        if getattr(body, key) is not UNSET:
             raise ApiError(400, f"{key} cannot be changed here")
-    admin = typed(body.get("admin", user.admin), bool, "admin")
+    admin = user.admin if body.admin is UNSET else body.admin
     if admin != user.admin and not identity.admin:
         raise ApiError(403, "Only admins can grant admin permissions")
-    renamed = typed(body.get("name", user.name), str, "name")
-    check_user_name(renamed)
+    renamed = name if body.name is UNSET else body.name
+    if renamed != name:
+        check_user_name(renamed)
 
     async def change(tx: Transaction) -> None:
+        if renamed != name and await tx.fetch("select 1 from users where name = $1", renamed):
+            raise Invalid(f"User {renamed} already exists, username must be unique")
         await tx.know(user.id)
         await tx.act(USERS, user.id, SetAdmin(admin=admin))
         await tx.act(USERS, user.id, RenameUser(name=renamed))
 
-    try:
-        await request.app[COMMITTER].submit(change, context_of(request, identity), [(USERS, user.id)])
-    except AlreadyExists:
-        raise ApiError(400, f"User {renamed} already exists, username must be unique") from None
-    [model] = await _models(request, identity, [await find_user(request, renamed)])
-    return answer({**model, "auth_state": None})
+    async def render(views: Views, _: None) -> web.Response:
+        [model] = await request.app[MODELS].users(views, identity, await views.users_named([renamed]))
+        model.auth_state = None
+        return answer(model)
+
+    return await commit(request, identity, change, render, [(USERS, user.id)])
 
 
-@routes.delete("/users/{user}")
+@routes.delete("/users/{user}", scopes=("delete:users",), answers={204: None})
 async def remove(request: web.Request) -> web.Response:
+    """Stops the user's servers, and forgets them, the user, and every personal thing the log holds of them."""
     name = request.match_info["user"]
     identity = require(await identify(request), "delete:users", user=name)
     user = await find_user(request, name)
@@ -228,54 +243,9 @@ async def remove(request: web.Request) -> web.Response:
             raise ApiError(400, f"{name}'s server is in the process of stopping, please wait.")
 
     async def body(tx: Transaction) -> None:
-        await tx.act(USERS, user.id, DeleteUser())
-        for row in await tx.fetch("select id, kind from servers where user_id = $1", user.id):
-            await tx.act(SERVERS, row["id"], DeleteServer())
-            for kind in ("options", "state"):
-                tx.later("delete from vault where key = $1", f"{kind}:{row['id']}")
-        for row in await tx.fetch("select id from tokens where user_id = $1", user.id):
-            await tx.act(TOKENS, row["id"], RevokeToken(reason="user deleted"))
-        for row in await tx.fetch("select id from sessions where user_id = $1", user.id):
-            await tx.act(SESSIONS, row["id"], CloseSession(reason="user deleted"))
-        tx.forget(user.id)
+        await remove_user(tx, user.id)
 
-    await request.app[COMMITTER].submit(body, context_of(request, identity), [(USERS, user.id)])
-    request.app[VAULT].forget(user.id)
-    return web.Response(status=204)
+    async def render(_: Views, __: None) -> web.Response:
+        return web.Response(status=204)
 
-
-@routes.post("/users/{user}/activity")
-async def activity(request: web.Request) -> web.Response:
-    name = request.match_info["user"]
-    require(await identify(request), "users:activity", user=name)
-    user = await find_user(request, name)
-    body = await object_of(request)
-    named = typed(body.get("servers") or {}, dict[str, dict[str, Any]], "servers")
-    if not body.get("last_activity") and not named:
-        raise ApiError(400, "body must contain at least one of `last_activity` or `servers`")
-    theirs = {}
-    if named:
-        rows = await request.app[POOL].fetch("select id, name from servers where user_id = $1", user.id)
-        theirs = {row["name"]: row["id"] for row in rows}
-    heard: list[tuple[str, datetime]] = []
-    if body.get("last_activity"):
-        heard.append((f"user:{user.id}", _time(body["last_activity"])))
-    for server, about in named.items():
-        if server not in theirs:
-            raise ApiError(400, f"No such server {server!r} for user {name}")
-        if about.get("last_activity"):
-            heard.append((f"server:{theirs[server]}", _time(about["last_activity"])))
-    for subject, at in heard:
-        request.app[ACTIVITIES].heard(subject, at=at)
-    return web.Response(status=200)
-
-
-def _time(text: object) -> datetime:
-    try:
-        time = dates.parse(typed(text, str, "last_activity"))
-        time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise ApiError(400, f"Not a valid timestamp: {text!r}") from None
-    if time > datetime.now(UTC) + timedelta(minutes=59):
-        raise ApiError(400, f"Timestamp {text} is in the future")
-    return time
+    return await commit(request, identity, body, render, [(USERS, user.id)])

@@ -1,8 +1,8 @@
-"""What users and servers may be called, and where their servers live (contract: slugs, paths, client ids)."""
+"""What users, servers, groups and services may be called, and where servers live (contract: slugs, paths, clients)."""
 
 import re
 import unicodedata
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from hubbub.domain.message import Invalid
 
@@ -35,10 +35,29 @@ _NO_SEGMENTS = frozenset({".", "..", "__proto__"})
 
 def check_user_name(name: str) -> None:
     """Anything printable that can be one segment of a path."""
-    if not name or len(name) > 255 or "/" in name or name != name.strip() or not name.isprintable():
+    if not _is_segment(name):
         raise Invalid(f"Invalid username: {name!r}")
-    if name in _NO_SEGMENTS:
-        raise Invalid(f"Invalid username: {name!r}")
+
+
+def check_group_name(name: str) -> None:
+    """As for users."""
+    if not _is_segment(name):
+        raise Invalid(f"Invalid group name: {name!r}")
+
+
+def check_service_name(name: str) -> None:
+    """JupyterHub's rule: one segment of a path, not only dots, the same when it is unescaped.
+
+    Ours besides, as for users: printable, 255 characters at most, not `__proto__`.
+    """
+    if not _is_segment(name) or not name.strip(".") or unquote(name) != name:
+        raise Invalid(f"Invalid service name: {name!r}")
+
+
+def _is_segment(name: str) -> bool:
+    if not 1 <= len(name) <= 255 or "/" in name or name != name.strip() or not name.isprintable():
+        return False
+    return name not in _NO_SEGMENTS
 
 
 def escape(name: str) -> str:

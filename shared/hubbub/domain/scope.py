@@ -1,167 +1,104 @@
 """The algebra of scopes: what a set of them allows, and what two of them have in common.
 
-A scope is `name` or `name!kind=value`; see "Scopes in JupyterHub" of JupyterHub's documentation. Here a
-set of scopes is first expanded (each scope brings its children), so that afterwards membership is enough.
+All sets here are expanded (`scope_tree.Tree.expand`): each scope has brought its children and no filter is
+self-referential, so membership is enough, save for the hierarchy of filters: a server lies in its user, and
+both in each of the user's groups. Who is in a group is not known here: callers give `members` for (at least)
+`groups_in` what they ask about. A group whose members are not given has none.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 
-#: Parent -> children. Each child's children follow by expansion.
-TREE: Mapping[str, tuple[str, ...]] = {
-    "admin-ui": (),
-    "admin:users": ("admin:auth_state", "users", "read:roles:users", "delete:users"),
-    "admin:auth_state": (),
-    "users": ("read:users", "list:users", "users:activity"),
-    "list:users": ("read:users:name",),
-    "read:users": ("read:users:name", "read:users:groups", "read:users:activity"),
-    "read:users:name": (),
-    "read:users:groups": (),
-    "read:users:activity": (),
-    "read:roles": ("read:roles:users", "read:roles:services", "read:roles:groups"),
-    "read:roles:users": (),
-    "read:roles:services": (),
-    "read:roles:groups": (),
-    "users:activity": ("read:users:activity",),
-    "admin:servers": ("admin:server_state", "servers"),
-    "admin:server_state": (),
-    "servers": ("read:servers", "start:servers", "delete:servers"),
-    "read:servers": ("read:users:name",),
-    "start:servers": (),
-    "delete:servers": (),
-    "delete:users": (),
-    "tokens": ("read:tokens",),
-    "read:tokens": (),
-    "admin:groups": ("groups", "read:roles:groups", "delete:groups"),
-    "groups": ("read:groups", "list:groups"),
-    "list:groups": ("read:groups:name",),
-    "read:groups": ("read:groups:name",),
-    "read:groups:name": (),
-    "delete:groups": (),
-    "admin:services": ("list:services", "read:services", "read:roles:services"),
-    "list:services": ("read:services:name",),
-    "read:services": ("read:services:name",),
-    "read:services:name": (),
-    "read:hub": (),
-    "access:servers": (),
-    "access:services": (),
-    "shares": ("access:servers", "read:shares", "users:shares", "groups:shares"),
-    "read:shares": (),
-    "users:shares": ("read:users:shares",),
-    "read:users:shares": (),
-    "groups:shares": ("read:groups:shares",),
-    "read:groups:shares": (),
-    "proxy": (),
-    "shutdown": (),
-    "read:metrics": (),
-}
+from hubbub.domain import scope_tree
 
-#: What `self` stands for, each with `!user=<owner>`.
-SELF = ("read:users", "users:shares", "read:shares", "users:activity", "servers", "tokens", "access:servers")
+#: Group -> names of its users. Best sets: they are searched.
+Members = Mapping[str, Collection[str]]
 
-ADMIN_ROLE = (
-    "admin-ui",
-    "admin:users",
-    "admin:servers",
-    "admin:services",
-    "tokens",
-    "admin:groups",
-    "list:services",
-    "read:services",
-    "read:hub",
-    "proxy",
-    "shutdown",
-    "access:services",
-    "access:servers",
-    "read:roles",
-    "read:metrics",
-    "shares",
-)
-USER_ROLE = ("self",)
-SERVER_ROLE = ("users:activity!user", "access:servers!server")
+NOBODY: Members = MappingProxyType({})
 
-ROLES: Mapping[str, tuple[str, ...]] = {
-    "admin": ADMIN_ROLE,
-    "user": USER_ROLE,
-    "server": SERVER_ROLE,
-    "token": ("inherit",),
-}
+# By their old names, for callers that know one tree only.
+TREE = scope_tree.BUILT_IN
+SELF = scope_tree.SELF
+ADMIN_ROLE = scope_tree.ADMIN_ROLE
+USER_ROLE = scope_tree.USER_ROLE
+SERVER_ROLE = scope_tree.SERVER_ROLE
+ROLES = scope_tree.ROLES
+known = scope_tree.TREE.known
+children = scope_tree.TREE.children
+expand = scope_tree.TREE.expand
 
 
-def known(scope: str) -> bool:
-    base = scope.partition("!")[0]
-    return base in TREE or base in ("self", "inherit", "no_scope")
+def intersect(left: Collection[str], right: Collection[str], members: Members = NOBODY) -> frozenset[str]:
+    """What both sets allow. Never wider than either.
 
-
-def children(scope: str) -> frozenset[str]:
-    """*scope* and everything below it, all with its filter. A server's filter brings no `read:users`."""
-    base, mark, filter = scope.partition("!")
-    found: set[str] = set()
-    todo = [base]
-    while todo:
-        name = todo.pop()
-        if name in found or (filter.startswith("server=") and name != base and name.startswith("read:users")):
-            continue
-        found.add(name)
-        todo += TREE.get(name, ())
-    return frozenset(name + mark + filter for name in found)
-
-
-def expand(scopes: Iterable[str], *, user: str = "", server: str = "", service: str = "") -> frozenset[str]:
-    """Every scope that *scopes* bring, with self-referential filters resolved for their owner.
-
-    *user*: the owner's name; *server*: `name/server` of the OAuth client that the scopes were given to.
-    A filter that cannot be resolved drops its scope, as does `self` for an owner that is no user.
+    Two different groups do not meet, even if they have members in common: that would have to be written out
+    user by user, and would go stale with the next change of either group. So it can matter in which order
+    three sets are narrowed, if two of them name different groups; whichever way, nothing is gained.
     """
-    found: set[str] = set()
-    for scope in scopes:
-        if scope == "self":
-            if user:
-                for each in SELF:
-                    found |= children(f"{each}!user={user}")
-            continue
-        base, mark, filter = scope.partition("!")
-        if mark and "=" not in filter:
-            value = {"user": user, "server": server, "service": service}.get(filter, "")
-            if not value:
-                continue
-            filter = f"{filter}={value}"
-        if base in TREE:
-            found |= children(base + mark + filter)
-    return frozenset(found)
-
-
-def intersect(left: Collection[str], right: Collection[str]) -> frozenset[str]:
-    """What both expanded sets allow. Never wider than either."""
-    return frozenset(
-        {scope for scope in left if covers(right, scope)} | {scope for scope in right if covers(left, scope)}
+    left, right = frozenset(left), frozenset(right)
+    common = left & right
+    return common.union(
+        [each for each in left - common if covers(right, each, members)],
+        [each for each in right - common if covers(left, each, members)],
     )
 
 
-def covers(scopes: Collection[str], scope: str) -> bool:
-    """Whether the expanded *scopes* allow all that one *scope*, perhaps filtered, does."""
-    base, mark, filter = scope.partition("!")
-    if base in scopes or scope in scopes:
+def covers(scopes: Collection[str], scope: str, members: Members = NOBODY) -> bool:
+    """Whether the set *scopes* allows all that one *scope*, perhaps filtered, does."""
+    if scope in scopes:
         return True
-    if not mark:
-        return False
-    kind, _, value = filter.partition("=")
-    if kind == "server":
-        return f"{base}!user={value.partition('/')[0]}" in scopes
-    return False
-
-
-def allows(scopes: Collection[str], base: str, *, user: str = "", server: str | None = None) -> bool:
-    """Whether *base* is allowed on this user, or on this server of the user (`server`: its name)."""
+    base, _, filter = scope.partition("!")
     if base in scopes:
         return True
-    if user and f"{base}!user={user}" in scopes:
+    kind, _, value = filter.partition("=")
+    if kind == "server":
+        value = value.partition("/")[0]
+        if f"{base}!user={value}" in scopes:
+            return True
+    elif kind != "user":
+        return False
+    return bool(members) and _through_a_group(scopes, base, value, members)
+
+
+def allows(
+    scopes: Collection[str],
+    base: str,
+    *,
+    user: str = "",
+    server: str | None = None,
+    group: str = "",
+    service: str = "",
+    members: Members = NOBODY,
+) -> bool:
+    """Whether *base* is allowed on this user, this server of the user (`server`: its name), group or service.
+
+    With none of them given, only *base* without a filter will do. With several given, it must be allowed on each.
+    """
+    if base in scopes:
         return True
-    return server is not None and f"{base}!server={user}/{server}" in scopes
+    if not (user or group or service):
+        return False
+    if group and f"{base}!group={group}" not in scopes:
+        return False
+    if service and f"{base}!service={service}" not in scopes:
+        return False
+    if not user or f"{base}!user={user}" in scopes:
+        return True
+    if server is not None and f"{base}!server={user}/{server}" in scopes:
+        return True
+    return bool(members) and _through_a_group(scopes, base, user, members)
+
+
+def _through_a_group(scopes: Collection[str], base: str, user: str, members: Members) -> bool:
+    return any(user in names and f"{base}!group={group}" in scopes for group, names in members.items())
 
 
 def held_at_all(scopes: Collection[str], base: str) -> bool:
     """Whether *base* is held, be it with a filter."""
-    return base in scopes or any(scope.startswith(f"{base}!") for scope in scopes)
+    if base in scopes:
+        return True
+    filtered = f"{base}!"
+    return any(scope.startswith(filtered) for scope in scopes)
 
 
 def filters(scopes: Collection[str], base: str) -> dict[str, set[str]] | None:
@@ -174,3 +111,9 @@ def filters(scopes: Collection[str], base: str) -> dict[str, set[str]] | None:
             kind, _, value = scope.partition("!")[2].partition("=")
             found.setdefault(kind, set()).add(value)
     return found
+
+
+def groups_in(scopes: Collection[str]) -> frozenset[str]:
+    """The groups that filters name: those whose members must be known."""
+    named = [scope.partition("!")[2] for scope in scopes if "!group=" in scope]
+    return frozenset(filter.removeprefix("group=") for filter in named if filter.startswith("group="))

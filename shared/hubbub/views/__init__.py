@@ -10,7 +10,21 @@ from typing import Any
 
 import msgspec
 
-from hubbub.domain import code, proxy, route, server, session, token, user
+from hubbub.domain import (
+    code,
+    grant,
+    group,
+    member,
+    proxy,
+    route,
+    server,
+    service,
+    session,
+    share,
+    share_code,
+    token,
+    user,
+)
 from hubbub.domain.message import Decider, State
 from hubbub.domain.server_states import Absent, Server, Stopped
 
@@ -126,8 +140,60 @@ ROUTES = View(
 )
 PROXIES = View("proxies", proxy.decider, {}, lambda state: None if isinstance(state, proxy.NotJoined) else ())
 
+GROUPS = View(
+    "groups",
+    group.decider,
+    {"name": "text"},
+    lambda state: None if isinstance(state, group.NoGroup) else (state.name,),
+)
+MEMBERS = View(
+    "members",
+    member.decider,
+    {"group_id": "text", "user_id": "text"},
+    lambda state: None if isinstance(state, member.NoMember) else (state.group, state.user),
+)
+GRANTS = View(
+    "grants",
+    grant.decider,
+    {"role": "text", "kind": "text", "holder": "text", "source": "text"},
+    lambda state: None if isinstance(state, grant.NoGrant) else (state.role, state.kind, state.holder, state.source),
+)
+SHARES = View(
+    "shares",
+    share.decider,
+    {"server": "text", "user_id": "text", "group_id": "text"},
+    lambda state: None if isinstance(state, share.NoShare) else (state.server, state.user, state.group),
+)
+SHARE_CODES = View(
+    "share_codes",
+    share_code.decider,
+    {"hash": "text", "server": "text", "expires_at": "timestamptz"},
+    lambda state: None if isinstance(state, share_code.NoShareCode) else (state.hash, state.server, state.expires_at),
+)
+SERVICES = View(
+    "services",
+    service.decider,
+    {"name": "text", "client": "text"},
+    lambda state: None if isinstance(state, service.NoService) else (state.spec.name, state.spec.oauth_client_id),
+)
+
 VIEWS: dict[str, View] = {
-    view.decider.name: view for view in (USERS, SERVERS, TOKENS, SESSIONS, CODES, ROUTES, PROXIES)
+    view.decider.name: view
+    for view in (
+        USERS,
+        SERVERS,
+        TOKENS,
+        SESSIONS,
+        CODES,
+        ROUTES,
+        PROXIES,
+        GROUPS,
+        MEMBERS,
+        GRANTS,
+        SHARES,
+        SHARE_CODES,
+        SERVICES,
+    )
 }
 
 

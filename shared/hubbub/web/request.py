@@ -2,7 +2,7 @@
 
 import hmac
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -141,22 +141,39 @@ def keep_xsrf(request: web.Request, response: web.StreamResponse, identity: Iden
         response.set_cookie(xsrf.COOKIE, token, path=options.hub_prefix, max_age=age, samesite="Lax")
 
 
-def require(identity: Identity | None, *bases: str, user: str | None = None, server: str | None = None) -> Identity:
+def require(
+    identity: Identity | None,
+    *bases: str,
+    user: str = "",
+    server: str | None = None,
+    group: str = "",
+    service: str = "",
+) -> Identity:
     """Raises the contract's 403 or 404 unless *identity* holds one of the scopes *bases* for this target.
 
     403: the scope is missing altogether; 404: held, but only for others, so that nothing is given away.
     """
     if identity is None:
         raise ApiError(403, NO_CREDENTIALS)
-    for base in bases:
-        if user is None and base in identity.scopes:
-            return identity
-        if user is not None and identity.may(base, user=user, server=server):
-            return identity
+    if any(identity.may(base, user=user, server=server, group=group, service=service) for base in bases):
+        return identity
     if any(scope.held_at_all(identity.scopes, base) for base in bases):
         raise ApiError(404, NOT_FOUND)
-    listed = ", ".join(bases)
-    raise ApiError(403, f"Action is not authorized with current scopes; requires any of [{listed}]")
+    raise _missing(bases)
+
+
+def require_any(identity: Identity | None, base: str, *, filters: Collection[str]) -> Identity:
+    """For a list, which shows what *base* is held for: 403 unless it is held at all, if only with one of *filters*."""
+    if identity is None:
+        raise ApiError(403, NO_CREDENTIALS)
+    held = scope.filters(identity.scopes, base)
+    if held is not None and not held.keys() & set(filters):
+        raise _missing((base,))
+    return identity
+
+
+def _missing(bases: Iterable[str]) -> ApiError:
+    return ApiError(403, f"Action is not authorized with current scopes; requires any of [{', '.join(bases)}]")
 
 
 def standard_headers(options: Options, *, is_api: bool) -> CIMultiDict[str]:

@@ -1,21 +1,27 @@
 """What is true of every aggregate, whatever is asked of it and in whatever order."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubbub.domain.message import REFUSALS, Event, Rejected, State
+from hubbub.domain.grant import Kind
+from hubbub.domain.message import REFUSALS, Event, Json, Rejected, State
 from hubbub.domain.server_messages import Failure
+from hubbub.domain.service import Spec
 from hubbub.testing.given import after, stored
 from hubbub.views import VIEWS, View
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 texts = st.sampled_from(["", "a", "ada", "ünï\u2028\x00", '"{}'])
 times = st.builds(lambda seconds: NOW + timedelta(seconds=seconds), st.floats(0, 9e8))
+values = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts
+jsons = st.dictionaries(
+    texts, st.recursive(values, lambda inner: st.lists(inner) | st.dictionaries(texts, inner), max_leaves=5), max_size=2
+)
 
 # By type, and where that would hardly ever meet the state, by the field's name.
 BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
@@ -27,6 +33,9 @@ BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     str | None: st.none() | texts,
     tuple[str, ...]: st.lists(texts, max_size=3).map(tuple),
     Failure: st.builds(Failure, reason=texts, message=texts),
+    Json: jsons,
+    Kind: st.sampled_from(get_args(Kind)),
+    Spec: st.builds(Spec, name=texts, info=jsons, oauth_client_id=texts),
 }
 BY_NAME: dict[str, st.SearchStrategy[Any]] = {"worker": st.sampled_from(["w1", "w2"]), "attempt": st.integers(0, 2)}
 

@@ -1,4 +1,4 @@
-"""What people and servers may be called."""
+"""What people, servers, groups and services may be called."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,9 @@ import pytest
 from hubbub.domain.message import Invalid
 from hubbub.domain.names import (
     check_display_name,
+    check_group_name,
     check_server_name,
+    check_service_name,
     check_user_name,
     client_id,
     escape,
@@ -52,6 +54,32 @@ def test_names_that_a_user_may_have(name: str) -> None:
 def test_names_that_a_user_may_not_have(name: str) -> None:
     with pytest.raises(Invalid, match="Invalid username"):
         check_user_name(name)
+
+
+@pytest.mark.parametrize("name", ["a", "Class of '26", "a.b", "...", "Größe", "实验室", "50%20", "x" * 255])
+def test_names_that_a_group_may_have(name: str) -> None:
+    check_group_name(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["", " ", " a", "a ", "a/b", "/", "a\nb", "a\x00", "a\u200b", "\ud800", ".", "..", "__proto__", "x" * 256]
+)
+def test_names_that_a_group_may_not_have(name: str) -> None:
+    with pytest.raises(Invalid, match="Invalid group name"):
+        check_group_name(name)
+
+
+@pytest.mark.parametrize("name", ["a", "idle-culler", "My Service", ".a", "a.", "100%", "%zz", "Größe", "x" * 255])
+def test_names_that_a_service_may_have(name: str) -> None:
+    check_service_name(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["", " a", "a ", "a/b", "a%20b", "%2F", "%ff", ".", "..", "....", "a\nb", "a\x00", "__proto__", "x" * 256]
+)
+def test_names_that_a_service_may_not_have(name: str) -> None:
+    with pytest.raises(Invalid, match="Invalid service name"):
+        check_service_name(name)
 
 
 def test_a_user_is_known_by_one_spelling() -> None:

@@ -16,8 +16,8 @@ from oauthlib.oauth2.rfc6749.errors import FatalClientError, OAuth2Error
 from oauthlib.oauth2.rfc6749.grant_types import AuthorizationCodeGrant
 from oauthlib.oauth2.rfc6749.tokens import BearerToken
 
-from hubbub.access import Roles
 from hubbub.domain.code import Code
+from hubbub.roles import Roles
 from hubbub.tokens import new_token
 from hubbub_auth.oauth import scopes as scope_rules
 from hubbub_auth.oauth.clients import Client

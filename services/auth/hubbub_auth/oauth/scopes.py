@@ -2,8 +2,9 @@
 
 from collections.abc import Collection, Iterable
 
-from hubbub.access import IDENTIFY, Identity, Roles
+from hubbub.access import Identity
 from hubbub.domain import scope
+from hubbub.roles import IDENTIFY, Roles
 from hubbub_auth.oauth.clients import Client
 
 #: What clients of old asked for; it means no more than what every client gets.
@@ -52,7 +53,7 @@ def read(asked: Iterable[str], roles: Roles) -> frozenset[str] | None:
     if all(_is_known(name) for name in names):
         return frozenset(names)
     try:
-        return frozenset(each for name in names for each in roles[name].scopes)
+        return frozenset(each for name in names for each in roles[name])
     except KeyError:
         return None
 
