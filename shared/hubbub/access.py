@@ -15,13 +15,10 @@ import msgspec
 from hubbub.batch import Batch
 from hubbub.config import Options
 from hubbub.domain import scope
-from hubbub.domain.names import full_name
+from hubbub.domain.names import full_name, normalize_user_name
 from hubbub.domain.service import Service
 from hubbub.roles import Roles, Shared
-from hubbub.tokens import token_hash
-
-#: A longer token never matches, so that nobody can make us hash megabytes.
-LONGEST_TOKEN = 64
+from hubbub.tokens import LONGEST_TOKEN, token_hash
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +72,9 @@ class Access:
         self._service_tokens = {
             token_hash(s["api_token"]): s["name"] for s in options.hub.services if s.get("api_token")
         } | {token_hash(token): name for token, name in options.hub.service_tokens.items()}
+        self._user_tokens = {
+            token_hash(token): normalize_user_name(name) for token, name in options.hub.api_tokens.items()
+        }
         self._tokens = Batch(self._load_tokens)
         self._sessions = Batch(self._load_sessions)
 
@@ -84,6 +84,9 @@ class Access:
         hashed = token_hash(token)
         if (name := self._service_tokens.get(hashed)) is not None:
             return await self._knowing(replace(self.service(name), token_stream=f"config:{name}"))
+        if (name := self._user_tokens.get(hashed)) is not None:
+            owner = await self.user(name)
+            return await self._knowing(replace(owner, token_stream=f"config:{name}")) if owner else None
         row = await self._tokens.get(hashed)
         return await self._holder(row) if row else None
 

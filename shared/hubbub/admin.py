@@ -110,8 +110,13 @@ async def stop_all(
 ) -> int:
     """Ask every active server to stop, *tell* their holders, and wait until none is left.
 
-    How many are left after *seconds*.
+    How many are left after *seconds*. Managed services stay down until the next api starts.
     """
+
+    async def services_stay_down(tx: Transaction) -> None:
+        tx.later("delete from settled where section like $1", "managed:%")  # see `hubbub_api.managed`
+
+    await committer.submit(services_stay_down, Context.of(actor))
     rows = await pool.fetch("select id, holder, attempt from servers where kind <> 'Stopped'")
 
     async def one(row: asyncpg.Record) -> None:

@@ -12,10 +12,14 @@ from urllib.parse import urlsplit
 from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
+from hubbub import declared
 from hubbub.addresses import BadAddress, netloc, parsed, slashed
+from hubbub.domain.service import Spec
 from hubbub.honoured import HONOURED, SECRET
 from hubbub.sections import ConfigError, Hub, Ours, ProxyOptions, SpawnerOptions, class_names, plain, read
+from hubbub.services import BadService, spec_of
 from hubbub.settings import Settings
+from hubbub.tokens import LONGEST_TOKEN
 
 _POOL = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 
@@ -40,9 +44,15 @@ class Options:
         self.warnings = _not_honoured(traits, self.hub)
         if self.hub.api_page_max_limit < 1 or self.hub.api_page_default_limit < 1:
             raise ConfigError("c.JupyterHub.api_page_default_limit and api_page_max_limit must be at least 1")
-        _check_services(self.hub.services)
-        _check_roles(self.hub.load_roles)
+        declared.check(self.hub)
+        #: `c.JupyterHub.load_groups`, by name.
+        self.groups = declared.groups(self.hub)
+        declared.check_user_names("admin_users", self.admin_users)
+        declared.check_user_names("c.JupyterHub.api_tokens", self.hub.api_tokens.values())
+        _check_tokens(self.hub)
         self._check_addresses()
+        #: `c.JupyterHub.services`, by name: without their secrets and commands.
+        self.services = self._services()
         if not _POOL.fullmatch(self.ours.pool) or self.ours.pool in _NO_POOLS:
             raise ConfigError(f"c.Hubbub.pool cannot be {self.ours.pool!r}: lower case letters, digits and hyphens")
 
@@ -54,6 +64,12 @@ class Options:
         }
         merged = Config({"Hubbub": {**timeouts, **dict(self.traits.get("Hubbub", {}))}})
         return read(merged, ("Hubbub",), Ours)
+
+    def _services(self) -> dict[str, Spec]:
+        try:
+            return {said["name"]: spec_of(said, self.base_url) for said in self.hub.services}
+        except BadService as error:
+            raise ConfigError(f"c.JupyterHub.services: {error}") from None
 
     # Addresses --------------------------------------------------------------------------
 
@@ -227,22 +243,19 @@ def _not_honoured(traits: Config, hub: Hub) -> list[str]:
     )
 
 
-def _check_services(services: list[dict[str, Any]]) -> None:
-    for place, service in enumerate(services):
-        if not isinstance(service.get("name"), str) or not service["name"]:
-            raise ConfigError(f"c.JupyterHub.services[{place}] has no name")
-        token = service.get("api_token")
-        if token is not None and (not isinstance(token, str) or not 8 <= len(token) <= 64):
-            raise ConfigError(f"the api_token of service {service['name']} must have 8 to 64 characters")
-
-
-def _check_roles(roles: list[dict[str, Any]]) -> None:
-    for place, role in enumerate(roles):
-        if not isinstance(role.get("name"), str) or not role["name"]:
-            raise ConfigError(f"c.JupyterHub.load_roles[{place}] has no name")
-        for kind in ("scopes", "users", "services", "groups"):
-            if not isinstance(role.get(kind, []), list | tuple | set | frozenset):
-                raise ConfigError(f"the {kind} of role {role['name']} in c.JupyterHub.load_roles must be a list")
+def _check_tokens(hub: Hub) -> None:
+    """Those of services are checked with the services. A message names whose token it is, never the token."""
+    seen = {service["api_token"]: service["name"] for service in hub.services if service.get("api_token")}
+    for option, tokens in (("service_tokens", hub.service_tokens), ("api_tokens", hub.api_tokens)):
+        for token, owner in tokens.items():
+            if not 8 <= len(token) <= LONGEST_TOKEN or not token.isascii() or len(token.split()) != 1:
+                raise ConfigError(
+                    f"a token of {owner!r} in c.JupyterHub.{option} must have 8 to {LONGEST_TOKEN} ASCII characters, "
+                    "none of them a space"
+                )
+            if option == "api_tokens" and token in seen:
+                raise ConfigError(f"a token in c.JupyterHub.api_tokens is that of {owner!r} and of {seen[token]!r}")
+            seen[token] = owner
 
 
 def _sorted(value: Any) -> Any:

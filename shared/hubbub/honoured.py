@@ -87,6 +87,7 @@ HONOURED: dict[str, frozenset[str]] = {
             "spawn_retries",
             "pool",
             "worker_capacity",
+            "token_limit_per_user",
         ]
     ),
     "Spawner": _SPAWNER,

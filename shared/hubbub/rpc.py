@@ -50,6 +50,9 @@ class Claim(Message, frozen=True):
 class Spec(Message, frozen=True):
     """An attempt that the worker holds from now on. `sealed`: under the bus key, JSON
     `{"options": {...}, "state": {...}}`.
+
+    `service`: the managed service that it is, which the worker finds in its own configuration, and there
+    it has to have this `digest` (see `hubbub.managed`); then `person` is nobody.
     """
 
     server: str
@@ -67,6 +70,8 @@ class Spec(Message, frozen=True):
     display_name: str = ""
     traceparent: str = ""
     correlation: str = ""
+    service: str = ""
+    digest: str = ""
 
 
 class Claimed(Message, frozen=True):
@@ -156,12 +161,13 @@ class Held(Message, frozen=True):
 
 
 class Word(Message, frozen=True):
-    """Tells a holder that the state of a server changed, or asks for the end of its log."""
+    """To the holder of a server, by `verb`: its state `changed`; send the end of its `log`; it has chosen a `port`."""
 
     server: str
     attempt: int
     verb: str = "changed"
     lines: int = 200
+    port: int = 0
 
 
 class LogTail(Message, frozen=True):
@@ -180,7 +186,7 @@ class WantRoutes(Message, frozen=True):
 
 
 class Wanted(Message, frozen=True):
-    """A route that should be there. `server`: its id; `hub` and `service:<name>` for the hub's own."""
+    """A route that should be there. `server`: its id; `hub`, `service:<name or id>` for others."""
 
     server: str
     attempt: int

@@ -64,6 +64,7 @@ class Ours(msgspec.Struct, kw_only=True):
     spawn_retries: int = 2
     pool: str = "default"
     worker_capacity: int = 64
+    token_limit_per_user: int = 1000
 
 
 class SpawnerOptions(msgspec.Struct, kw_only=True):

@@ -18,6 +18,18 @@ from hubbub.settings import Settings, give_up
 log = structlog.get_logger()
 
 
+#: Characters of one value in a log line: names and addresses come from whoever sends a request.
+LONGEST_VALUE, LONGEST_TRACEBACK = 1000, 20_000
+
+
+def _cut(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    for name, value in event.items():
+        longest = LONGEST_TRACEBACK if name == "exception" else LONGEST_VALUE
+        if isinstance(value, str) and len(value) > longest:
+            event[name] = f"{value[:longest]}...({len(value)} characters)"
+    return event
+
+
 def configure_logs(service: str, settings: Settings, level: int | str = "INFO") -> None:
     """One line a unit of work, JSON or for a console, on standard error."""
     number = level if isinstance(level, int) else getattr(logging, str(level).upper(), logging.INFO)
@@ -34,6 +46,7 @@ def configure_logs(service: str, settings: Settings, level: int | str = "INFO") 
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             telemetry.add_trace_id,
             structlog.processors.format_exc_info,
+            _cut,
             render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),

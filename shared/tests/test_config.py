@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from traitlets.config import Config
 
-from hubbub.access import Roles
 from hubbub.config import ConfigError, Options, load
 from hubbub.domain.scope import ADMIN_ROLE
 from hubbub.honoured import HONOURED
+from hubbub.roles import Roles
 from hubbub.settings import Settings
 
 Load = Callable[..., Options]
@@ -52,8 +52,8 @@ BAD = [
     ("c.JupyterHub.services = [{'name': 'a', 'api_token': 'short'}]", "the api_token of service a must have 8 to 64"),
     ("c.JupyterHub.services = [{'name': 'a', 'api_token': 'x' * 65}]", "the api_token of service a must have 8 to 64"),
     ("c.JupyterHub.services = [{'name': 'a', 'api_token': 12345678}]", "the api_token of service a must have 8 to 64"),
-    ("c.JupyterHub.load_roles = [{'scopes': ['proxy']}]", r"c\.JupyterHub\.load_roles\[0\] has no name"),
-    ("c.JupyterHub.load_roles = [{'name': 'r', 'users': 'ada'}]", "the users of role r .*must be a list"),
+    ("c.JupyterHub.load_roles = [{'scopes': ['proxy']}]", r"c\.JupyterHub\.load_roles\[0\]: A role is .* with a name"),
+    ("c.JupyterHub.load_roles = [{'name': 'r', 'users': 'ada'}]", r"c\.JupyterHub\.load_roles\[0\]: .*'r'"),
     ("c.JupyterHub.allow_named_servers = 'yes'", r"c\.JupyterHub\.allow_named_servers: "),
     ("c.JupyterHub.api_page_max_limit = 0", "must be at least 1"),
     ("c.JupyterHub.tornado_settings = {'slow_spawn_timeout': 'x'}", "slow_spawn_timeout: Expected `float`"),
@@ -220,19 +220,19 @@ def test_roles_of_the_configuration_come_on_top_of_the_built_in_ones() -> None:
     options = hub(
         load_roles=[
             {"name": "cull", "scopes": ["servers"], "services": ["culler"]},
-            {"name": "admin", "scopes": [], "users": ["Ada"]},
+            {"name": "admin", "users": ["Ada"]},
             {"name": "user", "scopes": ["self", "read:hub"]},
         ],
         services=[{"name": "culler"}, {"name": "root", "admin": True}],
     )
     roles = Roles(options)
-    assert roles["admin"].scopes == ADMIN_ROLE  # cannot be redefined
-    assert roles.of_user("ada", admin=False) == ["user", "admin"]
-    assert roles.of_user("bob", admin=True) == ["user", "admin"]
-    assert roles.of_service("culler") == ["cull"]
-    assert roles.of_service("root") == ["admin"]
-    assert "start:servers" in roles.service_scopes("culler")
-    assert "read:hub" in roles.user_scopes("bob", admin=False)
+    assert roles["admin"] == ADMIN_ROLE
+    assert roles.of_user(["cull"], admin=False) == ("user", "cull")
+    assert roles.of_user(["cull", "user", "admin", "gone"], admin=True) == ("user", "admin", "cull")
+    assert roles.of_service("culler", admin=False) == ("cull",)
+    assert roles.of_service("root", admin=True) == ("admin",)
+    assert "start:servers" in roles.service_scopes("culler", admin=False)
+    assert "read:hub" in roles.user_scopes("bob", ["user"])
 
 
 EQUAL = [

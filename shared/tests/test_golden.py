@@ -23,7 +23,7 @@ EVENTS: list[Json] = CORPUS["events"]
 
 #: What stood in the corpus when version 1 was frozen, and the hash of it.
 FROZEN = 47
-DIGEST = "9a3d430ba428949ed9ce77019cff7ac599f262d318d79675587106bef30eed52"
+DIGEST = "59cda69c4ef26f84ded1257bd1195f8e10dae80925172dfec7fb1226c532585a"
 
 CREATED = next(each for each in EVENTS if each["type"] == "UserCreated")
 [ADA] = CORPUS["people"]

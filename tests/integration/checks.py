@@ -34,8 +34,9 @@ async def _at_rest(hub: Hub) -> bool:
 
 
 async def _counted_once(hub: Hub) -> bool:
-    """As many workloads as running servers, and each at the address that the log knows."""
-    counted = sorted(row["prefix"] for row in await rows(hub, "select prefix from servers where kind = 'Running'"))
+    """As many workloads as running servers and managed services, and each at the address that the log knows."""
+    running = "select prefix from servers where kind = 'Running' and url is not null"  # a service may have none
+    counted = sorted(row["prefix"] for row in await rows(hub, running))
     found = sorted(process.environ()["JUPYTERHUB_SERVICE_PREFIX"] for process in hub.workloads())
     return counted == found
 
@@ -48,7 +49,7 @@ async def _routes_equal_ready(hub: Hub) -> bool:
     """What the proxy itself says, against what the API calls ready."""
     wanted = {
         row["prefix"].rstrip("/"): row["url"]
-        for row in await rows(hub, "select prefix, url from servers where kind = 'Running'")
+        for row in await rows(hub, "select prefix, url from servers where kind = 'Running' and user_id <> ''")
     }
     secrets = json.loads((hub.data / "secrets.json").read_text())
     ports = json.loads((hub.data / "ports.json").read_text())

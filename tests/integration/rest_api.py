@@ -45,7 +45,7 @@ NULLABLE = {
 #: More words than the document has for `pending` (contract, 2.1 and 2.2).
 PENDING = ("check", "rename")
 
-#: Request bodies that take no other keys than the document's (contract, 1.1), and what none of them is right without.
+#: Request bodies that take no other keys than the document's (contract, 1.1), and the lists that may not be empty.
 CLOSED: dict[tuple[str, str], tuple[str, ...]] = {
     ("/users", "post"): ("usernames",),
     ("/users/{name}", "patch"): (),
@@ -116,6 +116,8 @@ def corrected(found: dict[str, Any]) -> dict[str, Any]:
         schemas[model]["properties"]["pending"]["enum"] += PENDING
     for key, required in CLOSED.items():
         _body(found, *key).update(additionalProperties=False, required=list(required), minProperties=1)
+        for name in required:
+            _body(found, *key)["properties"][name]["minItems"] = 1
     _body(found, *NOT_EMPTY).update(minProperties=1)
     for name in ("paginationOffset", "paginationLimit"):  # whole numbers (contract, 1.3)
         found["components"]["parameters"][name]["schema"]["type"] = "integer"

@@ -11,9 +11,10 @@ from hubbub import bus as hub_bus
 from hubbub import eventlog, schema, service
 from hubbub.access import Access
 from hubbub.bus import Bus
-from hubbub.config import Options
+from hubbub.config import ConfigError, Options
 from hubbub.follow import Follower
 from hubbub.handle import Committer
+from hubbub.managed import Managed, managed
 from hubbub.relay import Relay
 from hubbub.settings import SHUT_DOWN, Settings, give_up
 from hubbub.vault import Vault, sealer
@@ -24,8 +25,12 @@ from hubbub_api.activity import Activities
 from hubbub_api.claims import Claims
 from hubbub_api.colleagues import Colleagues
 from hubbub_api.forward import Auths
+from hubbub_api.malformed import Runner
+from hubbub_api.managed import ManagedServices
 from hubbub_api.models import Models
 from hubbub_api.reports import ReportBook
+from hubbub_api.service_health import HealthChecks
+from hubbub_api.services import settle_services
 from hubbub_api.startup import settle_configuration
 from hubbub_api.sweeps import Sweeps
 from hubbub_api.views import Views
@@ -43,7 +48,7 @@ def main() -> None:
 
 
 async def serve(settings: Settings, options: Options, stop: asyncio.Event) -> None:
-    vault = Vault(settings.vault_key)
+    vault, services = Vault(settings.vault_key), _managed(settings, options)
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(eventlog.pool(settings.postgres_url))
         try:
@@ -72,10 +77,13 @@ async def serve(settings: Settings, options: Options, stop: asyncio.Event) -> No
         app[keys.MODELS] = Models(options.base_url, access.roles, activities)
 
         colleagues = Colleagues(settings.lease_seconds)
-        claims = Claims(pool, committer, vault, sealer(settings.bus_key), options, access.roles, colleagues)
-        reports = ReportBook(pool, committer, sealer(settings.bus_key))
-        sweeps = Sweeps(pool, committer, bus, options, activities)
+        keeper = ManagedServices(pool, committer, bus, options, services)
+        bus_key = sealer(settings.bus_key)
+        claims = Claims(pool, committer, vault, bus_key, options, access.roles, colleagues, services)
+        reports = ReportBook(pool, committer, bus_key)
+        sweeps = Sweeps(pool, committer, bus, options, activities, keeper)
         wanted = WantedRoutes(pool, options)
+        health = HealthChecks(pool, options)
 
         finished = asyncio.Event()
         told = app[keys.STOPPING] = asyncio.Event()
@@ -83,8 +91,10 @@ async def serve(settings: Settings, options: Options, stop: asyncio.Event) -> No
 
         async def attend() -> None:
             await settle_configuration(pool, committer, options)
+            await settle_services(pool, committer, options)
             await bus.listen("hub.heartbeat.spawner-worker.*", colleagues.hear)
             await _answer(bus, claims, reports, sweeps, wanted)
+            await keeper.settle()
             async with _listening(app, options):
                 service.announce("api", url=options.hub_bind_url)
                 await asyncio.wait(
@@ -94,10 +104,24 @@ async def serve(settings: Settings, options: Options, stop: asyncio.Event) -> No
             finished.set()
 
         await service.until(
-            finished, committer.run(), follower.run(), relay.run(), activities.run(), auths.run(), attend()
+            finished,
+            committer.run(),
+            follower.run(),
+            relay.run(),
+            activities.run(),
+            auths.run(),
+            health.run(),
+            attend(),
         )
         if told.is_set():
             raise SystemExit(SHUT_DOWN)
+
+
+def _managed(settings: Settings, options: Options) -> dict[str, Managed]:
+    try:
+        return managed(options.hub.services, settings.bus_key)
+    except ConfigError as error:
+        give_up(str(error))
 
 
 async def _answer(bus: Bus, claims: Claims, reports: ReportBook, sweeps: Sweeps, wanted: WantedRoutes) -> None:
@@ -121,7 +145,7 @@ class _listening:  # noqa: N801 - reads as a verb where it is used
     """The hub's port, shared with the other apis of this host."""
 
     def __init__(self, app: web.Application, options: Options) -> None:
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
+        self._runner = Runner(app, shutdown_timeout=5)
         self._options = options
 
     async def __aenter__(self) -> None:

@@ -35,7 +35,13 @@ def answer(body: object, status: int = 200, headers: dict[str, str] | None = Non
     return web.Response(body=msgspec.json.encode(body), status=status, content_type="application/json", headers=headers)
 
 
+#: A refusal repeats names that somebody has sent.
+LONGEST_MESSAGE = 1000
+
+
 def refuse(status: int, message: str | None, headers: dict[str, str] | None = None) -> web.Response:
+    if message is not None and len(message) > LONGEST_MESSAGE:
+        message = f"{message[:LONGEST_MESSAGE]}..."
     return answer(Error(status, message), status, headers)
 
 
@@ -118,14 +124,13 @@ class Page:
 
 
 def page_of(request: web.Request, *, always: bool = False) -> Page:
-    """*always*: this list has its envelope whether it is asked for or not."""
-    accepted = [part.strip() for part in request.headers.get("Accept", "").split(",")]
-    wrapped = always or PAGINATION in accepted
+    """*always*: this list has its envelope whether it is asked for or not (which decides how long the page is)."""
+    wrapped = PAGINATION in [part.strip() for part in request.headers.get("Accept", "").split(",")]
     hub = request.app[GATE].options.hub
     default = hub.api_page_default_limit if wrapped else hub.api_page_max_limit
     offset = _number(request, "offset", 0, abs)
     limit = _number(request, "limit", default, lambda n: min(max(abs(n), 1), hub.api_page_max_limit))
-    return Page(offset, limit, wrapped)
+    return Page(offset, limit, wrapped or always)
 
 
 #: Postgres counts rows in 64 bits.

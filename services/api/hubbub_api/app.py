@@ -14,9 +14,28 @@ from hubbub.handle import LogUnavailable
 from hubbub.web import xsrf
 from hubbub.web.pages import ENVIRONMENT, environment
 from hubbub.web.request import GATE, HEADERS, IDENTITY, ApiError, Gate, Handler, check_xsrf, identify, standard_headers
-from hubbub_api import hub, idempotency, identity, pages, progress, tokens, user_activity, user_servers, users
-from hubbub_api.answers import refuse, status_of
-from hubbub_api.forward import Auths
+from hubbub_api import (
+    groups,
+    hub,
+    idempotency,
+    identity,
+    oauth,
+    openapi,
+    pages,
+    plugin_routes,
+    progress,
+    services,
+    share_codes,
+    shared,
+    shares,
+    tokens,
+    user_activity,
+    user_servers,
+    users,
+)
+from hubbub_api.answers import LONGEST_MESSAGE, refuse, status_of
+from hubbub_api.endpoint import LARGEST_BODY
+from hubbub_api.forward import AUTHS, Auths
 from hubbub_api.keys import ACTIVITIES
 from hubbub_api.limits import Throttled
 
@@ -29,27 +48,46 @@ TABLES = (
     user_servers.routes,
     progress.routes,
     tokens.routes,
+    groups.routes,
+    services.routes,
+    shares.routes,
+    shared.routes,
+    share_codes.routes,
+    plugin_routes.routes,
     hub.routes,
+    openapi.routes,
+    oauth.routes,
 )
 
 #: Paths below the hub's prefix that auth answers.
 AUTH_PATHS = ("login", "logout", "api/oauth2/authorize", "api/oauth2/token")
 
 #: API paths that anyone may ask, with nothing to forge.
-OPEN = frozenset({"", "/", "/health"})
+OPEN = frozenset({"", "/", "/health", "/openapi.json"})
+
+
+UNREADABLE = "The body of the request cannot be read"
+
+#: How much of a body each handler reads that takes more or less than `LARGEST_BODY`.
+LARGEST: "web.AppKey[dict[object, int]]" = web.AppKey("largest", dict)
 
 
 def build(gate: Gate, auths: Auths) -> web.Application:
     """The application without its connections, which `__main__` adds."""
-    app = web.Application(middlewares=[around], client_max_size=10 * 1024**2)
+    app = web.Application(middlewares=[around], client_max_size=LARGEST_BODY)
     app[GATE] = gate
+    app[AUTHS] = auths
+    largest: dict[object, int] = {each.handler: each.largest for table in TABLES for each in table}
+    app[LARGEST] = {handler: bytes for handler, bytes in largest.items() if bytes != LARGEST_BODY}
+    app.on_response_prepare.append(_in_the_houses_way)
     app[ENVIRONMENT] = environment("hubbub_api")
     prefix = gate.options.hub_prefix
-    for path in AUTH_PATHS:
-        app.router.add_route("*", prefix + path, auths.forward)
+    app[openapi.PUBLISHED] = openapi.publish(TABLES, prefix)
     for table in TABLES:
         for endpoint in table:
             app.router.add_route(endpoint.method, f"{prefix}api{endpoint.path}", endpoint.handler)
+    for path in AUTH_PATHS:
+        app.router.add_route("*", prefix + path, auths.forward)
     app.router.add_get(f"{prefix}health", hub.health)
     app.router.add_route("*", f"{prefix}api/{{rest:.*}}", hub.unknown)
     app.add_routes(pages.routes(prefix))
@@ -63,6 +101,8 @@ async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
     is_api = request.path.startswith(f"{prefix}api/") or request.path == f"{prefix}api"
     began = time.monotonic()
     headers = request[HEADERS] = standard_headers(request.app[GATE].options, is_api=is_api)
+    if (largest := request.app[LARGEST].get(request.match_info.handler)) is not None:
+        request = request.clone(client_max_size=largest)
     with telemetry.span(f"{request.method} {_shape(request)}", parent=request.headers.get("traceparent", "")):
         response = await (_api(request, handler, prefix) if is_api else _page(request, handler))
         if not response.prepared:
@@ -80,6 +120,13 @@ async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
     return response
 
 
+async def _in_the_houses_way(request: web.Request, response: web.StreamResponse) -> None:
+    """What aiohttp answers without asking `around` (to an `Expect` that nobody can meet) has our headers, too."""
+    if HEADERS not in request:
+        for name, value in standard_headers(request.app[GATE].options, is_api=True).items():
+            response.headers.setdefault(name, value)
+
+
 def _shape(request: web.Request) -> str:
     """The path's pattern: names of people do not belong into logs and traces."""
     resource = request.match_info.route.resource
@@ -94,7 +141,9 @@ async def _api(request: web.Request, handler: Handler, prefix: str) -> web.Strea
         _check_text(request)
         if rest not in OPEN and not rest.startswith("/oauth2/"):
             identity = await identify(request)
-            await check_xsrf(request, identity, is_api=True)
+            if identity is not None or request.match_info.handler is not tokens.create:
+                # A token may be asked for with credentials in the body, which nobody can forge.
+                await check_xsrf(request, identity, is_api=True)
             if identity is not None and identity.kind == "user":
                 request.app[ACTIVITIES].heard(f"user:{identity.id}")
                 if identity.token:
@@ -108,6 +157,10 @@ async def _api(request: web.Request, handler: Handler, prefix: str) -> web.Strea
         return refuse(429, str(error), {"Retry-After": str(error.seconds)})
     except Rejected as refusal:
         return refuse(status_of(refusal), str(refusal))
+    except web.RequestPayloadError:
+        return refuse(400, UNREADABLE)
+    except web.HTTPRequestEntityTooLarge:
+        return refuse(413, f"The body has more than {request.client_max_size} bytes")
     except web.HTTPException as error:
         return _plain(error) if error.status < 400 else refuse(error.status, None)
     except (LogUnavailable, *AWAY) as error:
@@ -156,6 +209,8 @@ async def _page(request: web.Request, handler: Handler) -> web.StreamResponse:
         return await _error_page(request, error.status, error.message or "", error.headers)
     except Rejected as refusal:
         return await _error_page(request, status_of(refusal), str(refusal))
+    except web.RequestPayloadError:
+        return await _error_page(request, 400, UNREADABLE)
     except web.HTTPException as error:
         return _plain(error) if error.status < 400 else await _error_page(request, error.status, "")
     except (LogUnavailable, *AWAY) as error:
@@ -173,6 +228,6 @@ async def _error_page(
         # So that the page's XSRF token is that of whoever is logged in.
         with suppress(LogUnavailable, asyncpg.PostgresError, *AWAY):
             await identify(request, pages=True)
-    page = await pages.errors.page(request, request.get(IDENTITY), status, message)
+    page = await pages.errors.page(request, request.get(IDENTITY), status, message[:LONGEST_MESSAGE])
     page.headers.update(headers or {})
     return page

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from itertools import accumulate
 from typing import Any
@@ -24,6 +24,7 @@ from hubbub.domain.server_states import Known, Server, Spawning, react
 from hubbub.domain.token import IssueToken
 from hubbub.eventlog import Context, context_in
 from hubbub.handle import Committer
+from hubbub.managed import Managed
 from hubbub.roles import Roles
 from hubbub.rpc import Answer, Claim, Claimed, Found, Held, Hello, Person, Refusal, Spec, Welcome
 from hubbub.transaction import Transaction
@@ -45,20 +46,22 @@ _CAUSE = """
 """
 _WAITING = f"""
     select s.*, cause.meta, coalesce(octet_length(o.value), 0) as size from (
-        select s.id, u.name, count(*) over () as waiting from servers s join users u on u.id = s.user_id
-        where s.kind = 'Spawning' and s.holder is null and s.pool = $1 order by s.since, s.number limit $2
+        select s.id, u.name, count(*) over () as waiting from servers s left join users u on u.id = s.user_id
+        where s.kind = 'Spawning' and s.holder is null and s.pool = $1 and (u.id is not null or s.user_id = '')
+        order by s.since, s.number limit $2
     ) s left join vault o on o.key = 'options:' || s.id {_CAUSE}
 """
 _CLAIMED_BEFORE = """
     select t.hash, s.id from tokens t join servers s on s.token = t.id where t.hash = any($1) and s.holder = $2
 """
 _SPECS = f"""
-    select s.id, s.state, u.id as user_id, u.number, u.name, u.admin, t.hash, cause.meta,
-           o.value as options, v.value as spawner_state
-    from servers s join users u on u.id = s.user_id left join tokens t on t.id = s.token
+    select s.id, s.state, u.number, u.name, u.admin, t.hash, cause.meta,
+           coalesce(u.id, s.id) as secrets_of, o.value as options, v.value as spawner_state, x.hash as digest
+    from servers s left join users u on u.id = s.user_id left join tokens t on t.id = s.token
     left join vault o on o.key = 'options:' || s.id left join vault v on v.key = 'state:' || s.id
+    left join settled x on x.section = s.id and s.user_id = ''
     {_CAUSE}
-    where s.id = any($1)
+    where s.id = any($1) and (u.id is not null or s.user_id = '')
 """
 
 
@@ -72,7 +75,9 @@ class Claims:
         options: Options,
         roles: Roles,
         colleagues: Colleagues,
+        managed: Mapping[str, Managed],
     ) -> None:
+        """*managed*: this process's managed services, by id."""
         self._pool = pool
         self._committer = committer
         self._vault = vault
@@ -80,6 +85,7 @@ class Claims:
         self._options = options
         self._roles = roles
         self._colleagues = colleagues
+        self._managed = managed
 
     async def claim(self, subject: str, payload: bytes) -> Claimed:
         """Hand out waiting attempts, oldest first, to each worker its share of them: who has room for more will ask
@@ -119,15 +125,20 @@ class Claims:
         patience = timedelta(seconds=self._options.spawner.start_timeout + 10)
         claim = ClaimAttempt(attempt=state.attempt, worker=worker, host=host, token=token, deadline=tx.now + patience)
         await tx.act(SERVERS, row["id"], claim)
-        issue = IssueToken(
-            user=state.user,
-            hash=hashed,
-            scopes=tuple(self._token_scopes()),
-            note=f"Server at {state.prefix}",
-            client=client_id(row["name"], state.name),
-            server=row["id"],
-        )
+        about = self._of_person(row["name"], state) if state.user else self._of_service(row["id"], state)
+        issue = IssueToken(user=state.user, hash=hashed, note=f"Server at {state.prefix}", server=row["id"], **about)
         await tx.act(TOKENS, token, issue)
+
+    def _of_person(self, owner: str, state: Spawning) -> dict[str, Any]:
+        """What the token of such a server is besides others."""
+        return {"client": client_id(owner, state.name), "scopes": tuple(self._token_scopes())}
+
+    def _of_service(self, id: str, state: Spawning) -> dict[str, Any]:
+        return {"client": self._client(id, state), "service": state.name}
+
+    def _client(self, id: str, state: HeldState) -> str:
+        service = self._managed.get(id)
+        return service.client if service else f"service-{state.name}"
 
     def _token_scopes(self) -> list[str]:
         given = self._options.spawner.server_token_scopes or list(self._roles["server"])
@@ -138,19 +149,18 @@ class Claims:
         if not ids:
             return []
         rows = await self._pool.fetch(_SPECS, list(ids))
-        await self._vault.load(self._pool, {row["user_id"] for row in rows})
+        await self._vault.load(self._pool, {row["secrets_of"] for row in rows})
         return [self._spec(row) for row in rows if isinstance(_STATE.decode(row["state"]), HeldState)]
 
     def _spec(self, row: asyncpg.Record) -> Spec:
         state = _STATE.decode(row["state"])
         assert isinstance(state, HeldState)
-        place = full_name(row["name"], state.name)
         secret = msgspec.json.encode({"options": self._open(row, "options"), "state": self._open(row, "spawner_state")})
         cause = context_in(row["meta"]) if row["meta"] else None
+        about = self._spec_of_person(row, state) if state.user else self._spec_of_service(row, state)
         return Spec(
             server=row["id"],
             attempt=state.attempt,
-            person=Person(id=row["user_id"], number=row["number"], name=row["name"], admin=row["admin"]),
             name=state.name,
             display_name=state.display_name,
             traceparent=cause.traceparent if cause else "",
@@ -159,16 +169,35 @@ class Claims:
             hash=row["hash"] or "",
             sealed=self._bus_key.encrypt(secret).decode(),
             deadline=state.deadline,
-            client_id=client_id(row["name"], state.name),
-            token_scopes=tuple(self._token_scopes()),
-            access_scopes=(f"access:servers!server={place}", f"access:servers!user={row['name']}"),
-            client_allowed_scopes=tuple(
-                sorted(self._roles.tree.expand(self._options.spawner.oauth_client_allowed_scopes))
-            ),
+            **about,
         )
 
+    def _spec_of_person(self, row: asyncpg.Record, state: HeldState) -> dict[str, Any]:
+        owner, allowed = row["name"], self._options.spawner.oauth_client_allowed_scopes
+        return {
+            "person": Person(id=state.user, number=row["number"], name=owner, admin=row["admin"]),
+            "client_id": client_id(owner, state.name),
+            "token_scopes": tuple(self._token_scopes()),
+            "access_scopes": (
+                f"access:servers!server={full_name(owner, state.name)}",
+                f"access:servers!user={owner}",
+            ),
+            "client_allowed_scopes": tuple(sorted(self._roles.tree.expand(allowed))),
+        }
+
+    def _spec_of_service(self, row: asyncpg.Record, state: HeldState) -> dict[str, Any]:
+        """What is secret of it the worker has in its own configuration."""
+        return {
+            "person": Person(id="", number=0, name="", admin=False),
+            "client_id": self._client(row["id"], state),
+            "token_scopes": ("inherit",),
+            "access_scopes": ("access:services", f"access:services!service={state.name}"),
+            "service": state.name,
+            "digest": row["digest"] or "",
+        }
+
     def _open(self, row: asyncpg.Record, column: str) -> Any:
-        data = self._vault.open_bytes(row["user_id"], row[column]) if row[column] else None
+        data = self._vault.open_bytes(row["secrets_of"], row[column]) if row[column] else None
         return msgspec.json.decode(data) if data else {}
 
     async def hello(self, subject: str, payload: bytes) -> Welcome:

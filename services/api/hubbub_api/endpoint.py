@@ -6,6 +6,9 @@ from typing import Any, TypeVar
 
 from aiohttp import web
 
+#: Bytes of a request's body, unless its endpoint says otherwise.
+LARGEST_BODY = 1024**2
+
 H = TypeVar("H", bound=Callable[[web.Request], Awaitable[web.StreamResponse]])
 
 
@@ -14,8 +17,10 @@ class Endpoint:
     """`path` is relative to the API's address, with aiohttp's patterns.
 
     `scopes`: any one is enough (empty: what the handler's docstring says). `body` and `query`: Structs that the
-    handler reads them as. `answers`: the type of the body by status, None for an empty one; refusals that
-    every endpoint may give (400, 403, 404, 413, 422, 503) need not be named. `open`: needs no identity.
+    handler reads them as. `answers`: the type of the body by status, None for an empty one, or for a refusal of
+    the usual kind; refusals that every endpoint may give (400, 403, 404, 413, 422, 503) need not be named.
+    `takes` and `content`: media types of body and answer. `open`: needs no identity.
+    `largest`: bytes of a body, unpacked.
     """
 
     method: str
@@ -26,8 +31,10 @@ class Endpoint:
     body: Any = None
     query: Any = None
     answers: Mapping[int, Any] = field(default_factory=lambda: {200: None})
+    takes: str = "application/json"
     content: str = "application/json"
     open: bool = False
+    largest: int = LARGEST_BODY
     deprecated: bool = False
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Collection
 from datetime import timedelta
 
 import aiohttp
@@ -34,13 +35,28 @@ _HOP_BY_HOP = frozenset(
     ]
 )
 
+#: Of requests: their bodies are handed on as they were read, which is unpacked.
+_UNPACKED = _HOP_BY_HOP | {"content-encoding"}
+#: Of requests that are put as a question of our own.
+_NOT_THEIRS = _UNPACKED | {"accept", "content-type", "cookie", "authorization"}
+
 #: An auth that has not been seen for so long is not asked any more while others are there.
 STALE = timedelta(seconds=10)
+#: An address of a page that asks for the way back to another one can be a few times as long as that.
+LONGEST_HEADER = 64 * 1024
+
+
+NONE_RUNS = "No login service is running; try again in a moment"
+TOO_MANY = "Too many failed logins. Wait five minutes, then try again."
 
 
 class About(msgspec.Struct):
     url: str
     paths: list[str]
+
+
+class _Somebody(msgspec.Struct):
+    name: str
 
 
 class Auths:
@@ -57,6 +73,8 @@ class Auths:
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=120, sock_connect=3),
             connector=aiohttp.TCPConnector(limit=500),
+            max_line_size=LONGEST_HEADER,
+            max_field_size=LONGEST_HEADER,
         ) as self._session:
             while True:
                 try:
@@ -89,13 +107,33 @@ class Auths:
             connection.terminate()
 
     async def forward(self, request: web.Request) -> web.StreamResponse:
+        """Hand *request* to an auth, and back what it answers."""
+        return await self._send(request, request.method, request.raw_path, await request.read(), _UNPACKED)
+
+    async def whose(self, request: web.Request, credentials: dict[str, str]) -> str | None:
+        """The name of whoever the *credentials* in the body of *request* belong to, None if that is nobody.
+
+        Raises ApiError: 429 after too many that were nobody's, 503 while nobody can tell.
+        """
+        path = f"{request.app[GATE].options.hub_prefix}internal/credentials"
+        answer = await self._send(request, "POST", path, msgspec.json.encode({"auth": credentials}), _NOT_THEIRS)
+        if answer.status == 200:
+            assert isinstance(answer.body, bytes)
+            return msgspec.json.decode(answer.body, type=_Somebody).name
+        if answer.status == 429:
+            raise ApiError(429, TOO_MANY, {"Retry-After": answer.headers.get("Retry-After", "300")})
+        if answer.status >= 500:
+            raise ApiError(503, NONE_RUNS)
+        return None
+
+    async def _send(
+        self, request: web.Request, method: str, path: str, body: bytes, without: Collection[str]
+    ) -> web.Response:
         """Try one auth after the other until one is reached; a request that reached one is never sent twice."""
         if self._session is None or not self._known:
-            raise ApiError(503, "No login service is running; try again in a moment")
-        body = await request.read()
-        gate = request.app[GATE]
-        headers = CIMultiDict((k, v) for k, v in request.headers.items() if k.lower() not in _HOP_BY_HOP)
-        headers["X-Hubbub-Forward"] = gate.forward_key
+            raise ApiError(503, NONE_RUNS)
+        headers = CIMultiDict((k, v) for k, v in request.headers.items() if k.lower() not in without)
+        headers["X-Hubbub-Forward"] = request.app[GATE].forward_key
         headers["X-Hubbub-Client"] = client_address(request)
         headers["traceparent"] = telemetry.traceparent()
         live = self._known[:]
@@ -103,8 +141,8 @@ class Auths:
         for auth in live:
             try:
                 async with self._session.request(
-                    request.method,
-                    URL(auth.url + request.raw_path, encoded=True),
+                    method,
+                    URL(auth.url + path, encoded=True),
                     data=body or None,
                     headers=headers,
                     allow_redirects=False,
@@ -113,10 +151,14 @@ class Auths:
             except (aiohttp.ClientError, TimeoutError) as error:
                 log.warning("auth.unreachable", url=auth.url, error=str(error) or type(error).__name__)
                 # Whoever was never reached has done nothing; reading twice does nothing either.
-                if isinstance(error, aiohttp.ClientConnectorError) or request.method in ("GET", "HEAD"):
+                if isinstance(error, aiohttp.ClientConnectorError) or method in ("GET", "HEAD"):
                     continue
                 raise ApiError(502, "The login service did not answer; try again in a moment") from None
-        raise ApiError(503, "No login service is running; try again in a moment")
+        raise ApiError(503, NONE_RUNS)
+
+
+#: Where handlers find them.
+AUTHS = web.AppKey("auths", Auths)
 
 
 async def _copied(answer: aiohttp.ClientResponse) -> web.Response:

@@ -5,31 +5,41 @@ import sys
 from typing import Any
 
 import msgspec
+import structlog
 from aiohttp import web
+from msgspec import UNSET, UnsetType
 
 from hubbub import JUPYTERHUB_VERSION, __version__
 from hubbub.domain.message import Json
 from hubbub.domain.names import prefix
 from hubbub.web.request import GATE, ApiError, identify, require
-from hubbub_api.answers import answer, asked, page_of, stamp
+from hubbub_api.answers import answer, asked, body_of, page_of, stamp, typed
 from hubbub_api.endpoint import Endpoints
 from hubbub_api.keys import BUS, ENDING, POOL, STOPPING
 from hubbub_api.schemas import Paging
 from hubbub_api.shutdown import stop_everything
 
+log = structlog.get_logger()
+
 routes = Endpoints("hub")
 
 
 class Version(msgspec.Struct):
+    """Of JupyterHub."""
+
     version: str
 
 
 class Plugin(msgspec.Struct):
+    """A class that the operator has chosen, and the release it is from."""
+
     class_: str = msgspec.field(name="class")
     version: str
 
 
 class Info(msgspec.Struct):
+    """What the hub runs on and with; `version` is JupyterHub's."""
+
     version: str
     python: str
     sys_executable: str
@@ -45,6 +55,13 @@ class Route(msgspec.Struct):
     data: Json
 
 
+class MovedProxy(msgspec.Struct, kw_only=True):
+    """Other keys mean nothing."""
+
+    api_url: str | UnsetType = UNSET
+    auth_token: str | UnsetType = UNSET
+
+
 class Shutdown(msgspec.Struct, kw_only=True):
     """Whether to stop the servers, and the proxy, too; unless told, as the configuration says."""
 
@@ -53,17 +70,21 @@ class Shutdown(msgspec.Struct, kw_only=True):
 
 
 class Said(msgspec.Struct):
+    """That it has been heard."""
+
     message: str
 
 
 @routes.get("/", open=True, answers={200: Version})
 @routes.get("", open=True, answers={200: Version})
 async def version(request: web.Request) -> web.Response:
+    """Says which release of JupyterHub this is as good as."""
     return answer(Version(JUPYTERHUB_VERSION), headers={"Access-Control-Allow-Origin": "*"})
 
 
 @routes.get("/info", scopes=("read:hub",), answers={200: Info})
 async def info(request: web.Request) -> web.Response:
+    """Says what the hub runs on and with."""
     require(await identify(request), "read:hub")
     hub = request.app[GATE].options.hub
     return answer(
@@ -84,18 +105,20 @@ def _name(kind: Any) -> str:
 @routes.route("HEAD", "/health", open=True, content="text/html")
 @routes.get("/health", open=True, content="text/html")
 async def health(request: web.Request) -> web.Response:
-    """200 while the process can answer at all; touches nothing else."""
+    """Answers while the process can answer at all. It touches nothing else."""
     return web.Response(content_type="text/html")
 
 
 @routes.get("/proxy", scopes=("proxy",), query=Paging, answers={200: dict[str, Route]})
 async def proxy_routes(request: web.Request) -> web.Response:
+    """Lists the routes of the proxies, by what they begin with."""
     require(await identify(request), "proxy")
     page = page_of(request)
     rows = await request.app[POOL].fetch(
-        """select r.server, min(r.target) as target, min(u.name) as owner, min(s.name) as name,
+        """select r.server, min(r.target) as target, min(u.name) as owner, min(s.name) as name, min(v.name) as service,
                   min(s.prefix) as prefix, max(a.at) as last_activity, count(*) over () as total
            from routes r left join servers s on s.id = r.server left join users u on u.id = s.user_id
+           left join services v on r.server = 'service:' || v.id
            left join activity a on a.subject = 'server:' || r.server
            group by r.server order by min(r.number) limit $1 offset $2""",
         page.limit,
@@ -115,7 +138,7 @@ def _route(base_url: str, row: Any) -> tuple[str, dict[str, Any]]:
     if row["server"] == "hub":
         return base_url, {"hub": True}
     if row["server"].startswith("service:"):
-        name = row["server"].removeprefix("service:")
+        name = row["service"] or row["server"].removeprefix("service:")
         return f"{base_url}services/{name}/", {"service": name}
     if row["owner"] is None:
         return f"{base_url}unknown/{row['server']}/", {"server": row["server"]}
@@ -125,24 +148,46 @@ def _route(base_url: str, row: Any) -> tuple[str, dict[str, Any]]:
 
 @routes.post("/proxy", scopes=("proxy",))
 async def check_routes(request: web.Request) -> web.Response:
-    """Have every proxy-sync compare everything now: they do when the log seems further than they heard."""
+    """Has the routes of every proxy compared with what they should be, now."""
     require(await identify(request), "proxy")
+    return await _compare_all(request)
+
+
+async def _compare_all(request: web.Request) -> web.Response:
+    """Every proxy-sync does so when the log seems further than it has heard."""
     await request.app[BUS].client.publish("hub.heartbeat.log", b'{"epoch":"","position":0}')
-    return web.Response(status=200)
+    return web.Response(status=200, content_type="application/json")
+
+
+@routes.patch("/proxy", scopes=("proxy",), body=MovedProxy)
+async def move_proxy(request: web.Request) -> web.Response:
+    """Takes note that the proxy has moved. JupyterHub forgets where it was, until it is started anew. Here each proxy
+    has a proxy-sync of its own, which is told by its environment: so nothing moves, the log says what to do, and all
+    routes are compared.
+    """
+    require(await identify(request), "proxy")
+    said = await body_of(request)
+    if said is None:
+        raise ApiError(400, "need JSON body")
+    if not isinstance(said, dict):
+        raise ApiError(400, "Request body must be JSON dict")
+    typed(said, MovedProxy, "Invalid body")
+    log.warning(
+        "proxy.not_moved",
+        todo="start a proxy-sync with HUBBUB_PROXY_API_URL and CONFIGPROXY_AUTH_TOKEN set to the new proxy's",
+    )
+    return await _compare_all(request)
 
 
 @routes.post("/shutdown", scopes=("shutdown",), body=Shutdown, answers={202: Said})
 async def shutdown(request: web.Request) -> web.Response:
-    """End this process, after the servers if `servers` (default: c.JupyterHub.cleanup_servers) says so.
-
-    Whoever supervises the house takes our exit status (`hubbub.settings.SHUT_DOWN`) for the order to end
-    all of it.
-    """
+    """Ends the hub, after the servers if `servers` (default: `c.JupyterHub.cleanup_servers`) says so."""
     identity = require(await identify(request), "shutdown")
     body = await asked(request, Shutdown)
     servers = request.app[GATE].options.cleanup_servers if body.servers is None else body.servers
 
     async def end() -> None:
+        """Whoever supervises the house takes our exit status (`SHUT_DOWN`) for the order to end all of it."""
         if servers:
             await stop_everything(request.app, identity.actor)
         request.app[STOPPING].set()
@@ -152,4 +197,9 @@ async def shutdown(request: web.Request) -> web.Response:
 
 
 async def unknown(request: web.Request) -> web.Response:
+    """405 if there is something at the address, for other methods."""
+    here = request.match_info.route.resource
+    for resource in request.app.router.resources():
+        if resource is not here and (await resource.resolve(request))[1]:
+            raise ApiError(405)
     raise ApiError(404)

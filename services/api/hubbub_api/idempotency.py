@@ -95,7 +95,8 @@ async def key_of(request: web.Request) -> Key | None:
     what = f"{request.method}\0{request.path_qs}\0".encode(errors="surrogateescape") + await request.read()
     return Key(
         id=hashlib.sha256(b"id\0" + secret.digest()).hexdigest(),
-        fingerprint=hashlib.sha256(what).digest(),
+        # Keyed, too: a request may hold a password, and nobody shall try guesses on this.
+        fingerprint=hashlib.sha256(b"request\0" + secret.digest() + what).digest(),
         seal=Fernet(base64.urlsafe_b64encode(hashlib.sha256(b"seal\0" + secret.digest()).digest())),
     )
 

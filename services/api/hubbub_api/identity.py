@@ -19,7 +19,7 @@ Model = IdentifiedUser | IdentifiedService
 
 @routes.get("/user", answers={200: Model})
 async def myself(request: web.Request) -> web.Response:
-    """Who is asking, and what they may do. 403: nobody, or nobody any more."""
+    """Says who is asking, and what they may do. 403: nobody, or nobody any more."""
     identity = await identify(request)
     if identity is None:
         raise ApiError(403)
@@ -33,7 +33,7 @@ async def _model(request: web.Request, identity: Identity) -> Model:
     views = request.app[VIEWS]
     servers, options = [], {}
     if identity.kind == "user" and scope.held_at_all(identity.scopes, "read:servers"):
-        servers = (await views.servers_of([identity.id], stopped=False)).get(identity.id, [])
+        servers = await views.active(identity.id)
         options = await views.options(servers)
     seeing = replace(identity, scopes=identity.scopes | known)
     return request.app[MODELS].identity(identity, seeing, servers, options)
@@ -41,7 +41,7 @@ async def _model(request: web.Request, identity: Identity) -> Model:
 
 @routes.get("/authorizations/token/{token}", answers={200: Model}, deprecated=True)
 async def whose_token(request: web.Request) -> web.Response:
-    """The owner of a token. Asked by old services, with a token of their own."""
+    """Says whose a token is, and what it may do. For old services, which ask with a token of their own."""
     if bearer(request) is None or (asker := await identify(request)) is None:
         raise ApiError(403)
     identity = await request.app[GATE].access.by_token(request.match_info["token"])

@@ -19,7 +19,7 @@ class Throttled(LimitReached):
 
 @dataclass
 class Census:
-    """How many servers are on their way up, and how many are not stopped. Counted once a batch."""
+    """How many people's servers are on their way up, and how many are not stopped. Counted once a batch."""
 
     pending: int
     active: int
@@ -29,7 +29,7 @@ async def census(tx: Transaction) -> Census:
     if "census" not in tx.notes:
         [row] = await tx.fetch(
             "select count(*) filter (where kind in ('Spawning', 'Started')) as pending, count(*) as active "
-            "from servers where kind <> 'Stopped'"
+            "from servers where kind <> 'Stopped' and user_id <> ''"
         )
         tx.notes["census"] = Census(row["pending"], row["active"])
     counted: Census = tx.notes["census"]

@@ -133,9 +133,10 @@ class Models:
         """*known* as far as the asker may read it."""
         model = as_(name=known.name, **more)
         whole = asker.may("read:services", service=known.name)
-        if whole or asker.may("read:services:name", service=known.name):
+        with_roles = asker.may("read:roles:services", service=known.name)
+        if whole or with_roles or asker.may("read:services:name", service=known.name):
             model.admin = known.admin if known.admin is not UNSET else asker.admin
-        if asker.may("read:roles:services", service=known.name):
+        if with_roles:
             model.roles = known.roles if known.roles is not UNSET else list(asker.roles)
         if whole:
             for field in ("url", "prefix", "command", "pid", "info", "display"):

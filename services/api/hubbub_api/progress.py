@@ -23,7 +23,10 @@ KEEP_ALIVE = 8.0
 @routes.get(f"{DEFAULT}/progress", scopes=("read:servers",), content="text/event-stream", answers={200: str})
 @routes.get(f"{NAMED}/progress", scopes=("read:servers",), content="text/event-stream", answers={200: str})
 async def progress(request: web.Request) -> web.StreamResponse:
-    """What happens during a start, as it happens; ends with a frame that says `ready` or `failed`."""
+    """Streams what happens during a start, as it happens. It ends with an event that says `ready` or `failed`.
+
+    Each event is a line `data: {"progress": 50, "message": "..."}`.
+    """
     owner, name = target(request)
     require(await identify(request), "read:servers", user=owner, server=name)
     server = await find(request, owner, name)

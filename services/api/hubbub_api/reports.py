@@ -67,8 +67,9 @@ class ReportBook:
             state, events = await tx.act(SERVERS, sent.server, report)
             sealed = getattr(report, "sealed", "")
             if sealed and isinstance(state, Known):
-                await tx.know(state.user)
-                tx.remember(f"state:{sent.server}", state.user, self._bus_key.decrypt(sealed.encode()))
+                keeper = state.user or sent.server  # a managed service is nobody's: it has a key of its own
+                await tx.know(keeper)
+                tx.remember(f"state:{sent.server}", keeper, self._bus_key.decrypt(sealed.encode()))
             if any(isinstance(event, ServerStopped | ServerCrashed) for event in events):
                 await revoke_of(tx, tokens, "server stopped")
                 tx.later("delete from vault where key = $1", f"state:{sent.server}")

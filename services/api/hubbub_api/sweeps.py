@@ -8,21 +8,21 @@ import structlog
 
 from hubbub.bus import Bus
 from hubbub.config import Options
-from hubbub.domain.code import ExpireCode
 from hubbub.domain.message import Rejected
 from hubbub.domain.proxy import LoseProxy
 from hubbub.domain.server_messages import Failure, GiveUp
 from hubbub.domain.server_states import Held, Known, Server
-from hubbub.domain.session import CloseSession
 from hubbub.eventlog import Context
 from hubbub.handle import Committer
 from hubbub.rpc import Activity, Done, Lease, Leased, Sweep, Swept, Word
 from hubbub.transaction import Transaction
-from hubbub.views import CODES, PROXIES, SERVERS, SESSIONS
+from hubbub.views import PROXIES, SERVERS
+from hubbub_api import leases
 from hubbub_api.activity import Activities
 from hubbub_api.claims import lose
+from hubbub_api.expiry import expire
+from hubbub_api.managed import ManagedServices
 from hubbub_api.servers import STOP_SECONDS
-from hubbub_api.tokens import revoke_of
 from hubbub_api.views import READY
 
 log = structlog.get_logger()
@@ -32,21 +32,16 @@ _STATE = msgspec.json.Decoder(Server)
 #: A route overdue for so long means that its proxy-sync is stuck, whatever its heart says.
 ROUTE_PATIENCE = timedelta(seconds=5)
 
-_LEASE = """
-    insert into leases (name, holder, until) values ($1, $2, now() + $3)
-    on conflict (name) do update set holder = excluded.holder, until = excluded.until
-    where leases.holder = excluded.holder or leases.until < now()
-    returning holder
+# A managed service has no route of its own attempts (see `hubbub_api.wanted`).
+_OVERDUE = f"""
+    select id, state from servers s
+    where deadline < now() and not {READY} and not (kind = 'Running' and user_id = '') limit 200
 """
-_OVERDUE = f"select id, state from servers s where deadline < now() and not {READY} limit 200"
 # Proxies that have left a running server without its route for too long.
 _STUCK_PROXIES = """
-    select distinct p.id from proxies p join servers s on s.kind = 'Running' and s.deadline < now() + $1::interval
+    select distinct p.id from proxies p
+    join servers s on s.kind = 'Running' and s.user_id <> '' and s.deadline < now() + $1::interval
     where not exists (select from routes r where r.id = p.id || '.' || s.id and r.attempt = s.attempt)
-"""
-_ORPHANED_TOKENS = """
-    select t.id from tokens t where t.server <> '' and not exists (
-        select from servers s where s.id = t.server and s.kind <> 'Stopped') limit 500
 """
 
 REASONS = {
@@ -66,23 +61,27 @@ class Sweeps:
         bus: Bus,
         options: Options,
         activities: Activities,
+        managed: ManagedServices,
     ) -> None:
         self._pool = pool
         self._committer = committer
         self._bus = bus
         self._options = options
         self._activities = activities
+        self._managed = managed
 
     async def lease(self, subject: str, payload: bytes) -> Leased:
         _, _, _, _, holder = subject.split(".")
         asked = msgspec.json.decode(payload, type=Lease)
-        seconds = timedelta(seconds=max(0.1, min(asked.seconds, 300)))
-        return Leased(granted=await self._pool.fetchval(_LEASE, asked.name, holder, seconds) is not None)
+        seconds = max(0.1, min(asked.seconds, 300))
+        return Leased(granted=await leases.take(self._pool, asked.name, holder, seconds))
 
     async def activity(self, subject: str, payload: bytes) -> Done:
         """What proxies have seen; routes that are no server's are passed over."""
         heard = msgspec.json.decode(payload, type=Activity).routes
-        rows = await self._pool.fetch("select id, user_id, prefix from servers where prefix = any($1)", list(heard))
+        rows = await self._pool.fetch(
+            "select id, user_id, prefix from servers where prefix = any($1) and user_id <> ''", list(heard)
+        )
         for row in rows:
             self._activities.heard(f"server:{row['id']}", f"user:{row['user_id']}", at=heard[row["prefix"]])
         return Done()
@@ -96,7 +95,8 @@ class Sweeps:
         settled += await self._lost_workers(asked.gone, "true")
         for row in await self._pool.fetch(_OVERDUE):
             settled += await self._give_up(row["id"], _STATE.decode(row["state"]))
-        settled += await self._expire()
+        settled += await expire(self._pool, self._committer)
+        settled += await self._managed.keep()
         holders = await self._pool.fetch("select distinct holder from servers where holder is not null")
         proxies = await self._pool.fetch("select id from proxies")
         return Swept(
@@ -156,23 +156,3 @@ class Sweeps:
         if isinstance(state, Held) and state.holder:
             await self._bus.signal(f"hub.holder.{state.holder}", Word(server=id, attempt=state.attempt))
         return int(isinstance(seen, Known) and state != seen)
-
-    async def _expire(self) -> int:
-        """Tokens, sessions and codes that are over; tokens of servers that are."""
-        codes = await self._pool.fetch("select id from codes where expires_at < now() limit 500")
-        sessions = await self._pool.fetch("select id from sessions where expires_at < now() limit 500")
-        expired = await self._pool.fetch("select id from tokens where expires_at < now() limit 500")
-        orphaned = await self._pool.fetch(_ORPHANED_TOKENS)
-        if not (codes or sessions or expired or orphaned):
-            return 0
-
-        async def body(tx: Transaction) -> None:
-            for row in codes:
-                await tx.act(CODES, row["id"], ExpireCode())
-            for row in sessions:
-                await tx.act(SESSIONS, row["id"], CloseSession(reason="expired"))
-            await revoke_of(tx, [row["id"] for row in expired], "expired")
-            await revoke_of(tx, [row["id"] for row in orphaned], "server stopped")
-
-        await self._committer.submit(body, Context.of("sweep"))
-        return len(codes) + len(sessions) + len(expired) + len(orphaned)

@@ -1,7 +1,9 @@
 """GET, POST /users/{user}/tokens; GET, DELETE /users/{user}/tokens/{id}."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import NoReturn
 from uuid import uuid4
 
 import asyncpg
@@ -10,136 +12,130 @@ from aiohttp import web
 
 from hubbub.access import Identity
 from hubbub.domain import scope
+from hubbub.domain.message import LimitReached, NotFound
 from hubbub.domain.token import IssueToken, RevokeToken
 from hubbub.tokens import new_token, token_hash
 from hubbub.transaction import Transaction
 from hubbub.views import TOKENS
-from hubbub.web.request import GATE, NO_CREDENTIALS, ApiError, identify, require
-from hubbub_api.answers import answer, asked, stamp
+from hubbub.web.request import GATE, IDENTITY, ApiError, identify, require
+from hubbub_api.answers import answer, asked
 from hubbub_api.commit import commit
 from hubbub_api.endpoint import Endpoints
-from hubbub_api.keys import ACTIVITIES, VIEWS
-from hubbub_api.schemas import Stamp
+from hubbub_api.forward import AUTHS
+from hubbub_api.keys import VIEWS
+from hubbub_api.token_models import ROWS, STATE, NewToken, Token, token_models
 from hubbub_api.views import Views
 
 routes = Endpoints("tokens")
 
-_STATE = msgspec.json.Decoder(TOKENS.decider.states)
-_ROWS = """
-    select t.id, t.number, t.state, e.recorded_at as created, a.at as last_activity, s.name as server, o.name as owner
-    from tokens t join events e on e.position = t.number
-    left join activity a on a.subject = 'token:' || t.id
-    left join servers s on s.id = t.server and t.server <> '' left join users o on o.id = s.user_id
-    where t.user_id = $1 and (t.expires_at is null or t.expires_at > now())
+#: Of a request for a token, in bytes, characters, scopes (or roles), and seconds.
+LARGEST = 64 * 1024
+LONGEST_NOTE = 1024
+MOST_SCOPES = 256
+LONGEST_LIFE = 100 * 366 * 86_400
+
+#: Whether there is such a user, and how many tokens they have that they may make more of.
+_HELD = """
+    select (select count(*) from tokens
+            where user_id = u.id and client = 'jupyterhub' and (expires_at is null or expires_at > $2)) as held
+    from users u where u.id = $1
 """
 
 
-class Token(msgspec.Struct, kw_only=True):
-    """`oauth_client` describes whom it was given to; `roles` is always empty."""
-
-    user: str
-    id: str
-    kind: str = "api_token"
-    roles: list[str] = []
-    scopes: list[str]
-    created: Stamp | None
-    last_activity: Stamp | None
-    expires_at: Stamp | None
-    note: str
-    session_id: str | None
-    oauth_client: str
-
-
-class NewToken(Token, kw_only=True):
-    """The one answer in which the token itself stands."""
-
-    token: str
-
-
 class Tokens(msgspec.Struct):
+    """All of a user's tokens."""
+
     api_tokens: list[Token]
 
 
 class TokenAsked(msgspec.Struct, kw_only=True):
-    """`scopes` or `roles`, not both; neither: all that its owner may do. `expires_in` is in seconds."""
+    """`scopes` or `roles`, not both; neither: all that its owner may do. `expires_in` is in seconds (true is 1).
+
+    `auth` is for a request without a token or a cookie: what the login form would have sent, e.g.
+    `{"username": "ada", "password": "..."}`.
+    """
 
     note: str | None = None
-    expires_in: int | None = None
+    expires_in: int | bool | None = None
     scopes: list[str] | None = None
     roles: list[str] | None = None
-
-
-async def _model(request: web.Request, owner: Identity, row: asyncpg.Record, as_: Any = Token, **more: str) -> Any:
-    state = _STATE.decode(row["state"])
-    heard = request.app[ACTIVITIES].newer(f"token:{row['id']}", row["last_activity"])
-    server = f"{row['owner']}/{row['server']}" if row["owner"] else ""
-    return as_(
-        user=owner.name,
-        id=f"a{row['number']}",
-        scopes=sorted(await request.app[GATE].access.token_scopes(owner, state.scopes, server)),
-        created=stamp(row["created"]),
-        last_activity=stamp(heard),
-        expires_at=stamp(state.expires_at),
-        note=state.note,
-        session_id=state.session or None,
-        oauth_client="JupyterHub" if state.client == "jupyterhub" else state.client,
-        **more,
-    )
+    auth: dict[str, str] | None = None
 
 
 async def _owner(request: web.Request, name: str) -> Identity:
     owner = await request.app[GATE].access.user(name)
     if owner is None:
-        raise ApiError(404)
+        raise ApiError(404, f"No such user: {name}")
     return owner
 
 
 @routes.get("/users/{user}/tokens", scopes=("read:tokens",), answers={200: Tokens})
 async def listing(request: web.Request) -> web.Response:
-    """The user's tokens, the one used last first."""
+    """Lists the user's tokens, the one used last at the end. One that was never used was used when it was made."""
     name = request.match_info["user"]
     require(await identify(request), "read:tokens", user=name)
     owner = await _owner(request, name)
-    rows = await request.app[VIEWS].fetch(f"{_ROWS} order by a.at desc nulls last, t.number", owner.id)
-    return answer(Tokens([await _model(request, owner, row) for row in rows]))
+    models = await token_models(request, owner, await request.app[VIEWS].fetch(f"{ROWS} order by t.number", owner.id))
+    return answer(Tokens(sorted(models, key=lambda token: _moment(token.last_activity or token.created or ""))))
+
+
+def _moment(stamp: str) -> str:
+    """Sorts as the times themselves do: whole seconds are written without their fraction."""
+    return stamp if "." in stamp else stamp.replace("Z", ".000000Z")
 
 
 async def _one(request: web.Request, owner: Identity) -> asyncpg.Record:
     id = request.match_info["id"]
-    if not (id.startswith("a") and id[1:].isascii() and id[1:].isdecimal() and len(id) < 19):
-        raise ApiError(404, f"Invalid token id: {id[:50]}")
-    row = await request.app[VIEWS].row(f"{_ROWS} and t.number = $2", owner.id, int(id[1:]))
+    row = None
+    if id.startswith("a") and id[1:].isascii() and id[1:].isdecimal() and len(id) < 19:
+        row = await request.app[VIEWS].row(f"{ROWS} and t.number = $2", owner.id, int(id[1:]))
     if row is None:
-        raise ApiError(404, f"Token not found: {id}")
+        raise ApiError(404, f"No such token {id[:50]} for user {owner.name}")
     return row
 
 
 @routes.get("/users/{user}/tokens/{id}", scopes=("read:tokens",), answers={200: Token})
 async def show(request: web.Request) -> web.Response:
+    """Shows a token, all but its secret."""
     name = request.match_info["user"]
     require(await identify(request), "read:tokens", user=name)
     owner = await _owner(request, name)
-    return answer(await _model(request, owner, await _one(request, owner)))
+    [model] = await token_models(request, owner, [await _one(request, owner)])
+    return answer(model)
 
 
-@routes.post("/users/{user}/tokens", scopes=("tokens",), body=TokenAsked, answers={201: NewToken})
+@routes.post(
+    "/users/{user}/tokens", scopes=("tokens",), body=TokenAsked, answers={201: NewToken, 429: None}, largest=LARGEST
+)
 async def create(request: web.Request) -> web.Response:
-    """Makes a token; this answer is the only place where it can ever be read."""
+    """Makes a token. This answer is the only place where it can ever be read.
+
+    Whoever has neither a token nor a cookie yet sends credentials in the body (`auth`).
+    """
     name = request.match_info["user"]
-    identity = await identify(request)
-    if identity is None:
-        raise ApiError(403, NO_CREDENTIALS)
-    require(identity, "tokens", user=name)
+    asker = await identify(request)
     body = await asked(request, TokenAsked)
+    if asker is None:
+        asker = await _by_credentials(request, body.auth)
     owner = await request.app[GATE].access.user(name)
-    if owner is None:
-        raise ApiError(403, f"No such user {name}")
+    if owner is None or not asker.may("tokens", user=name):
+        _refuse(asker, name)
+    _check_size(body)
     scopes, lifetime = _scopes(request, body), _lifetime(request, body)
     await _check_held(request, owner, scopes)
-    note = body.note or "Requested via api" + (f" by {identity.kind} {identity.name}" if identity.token else "")
+    by = "" if asker.id == owner.id else f" by {asker.kind} {asker.name}"
+    note = body.note or f"Requested via api{by}"
+    most = request.app[GATE].options.ours.token_limit_per_user
     token = new_token()
 
     async def issue(tx: Transaction) -> None:
+        found = await tx.fetch(_HELD, owner.id, tx.now)
+        if not found:
+            raise NotFound(f"No such user: {name}")
+        if most and found[0]["held"] >= most:
+            raise LimitReached(
+                f"{name} has {most} API tokens, which is the limit (c.Hubbub.token_limit_per_user): revoke one first"
+            )
         await tx.know(owner.id)
         command = IssueToken(
             user=owner.id,
@@ -151,11 +147,37 @@ async def create(request: web.Request) -> web.Response:
         await tx.act(TOKENS, uuid4().hex, command)
 
     async def render(views: Views, _: None) -> web.Response:
-        row = await views.row(f"{_ROWS} and t.hash = $2", owner.id, token_hash(token))
-        assert row is not None
-        return answer(await _model(request, owner, row, NewToken, token=token), 201)
+        rows = await views.fetch(f"{ROWS} and t.hash = $2", owner.id, token_hash(token))
+        [model] = await token_models(request, owner, rows)
+        return answer(NewToken(**msgspec.structs.asdict(model), token=token), 201)
 
-    return await commit(request, identity, issue, render)
+    return await commit(request, asker, issue, render)
+
+
+async def _by_credentials(request: web.Request, credentials: dict[str, str] | None) -> Identity:
+    """Whoever the authenticator says it is: they must be known already. From here on the request is theirs."""
+    name = None if credentials is None else await request.app[AUTHS].whose(request, credentials)
+    access = request.app[GATE].access
+    found = None if name is None else await access.user(name)
+    if found is None:
+        raise ApiError(403)
+    request[IDENTITY] = asker = replace(found, members=await access.members(found.scopes))
+    return asker
+
+
+def _refuse(asker: Identity, name: str) -> NoReturn:
+    """Raises the 403 of somebody who may not make tokens for *name*, if there is anybody of that name at all."""
+    if not scope.held_at_all(asker.scopes, "tokens"):
+        require(asker, "tokens", user=name)
+    raise ApiError(403, f"{asker.kind.title()} {name} not found or no permissions to generate tokens")
+
+
+def _check_size(body: TokenAsked) -> None:
+    if body.note is not None and len(body.note) > LONGEST_NOTE:
+        raise ApiError(400, f"note has {len(body.note)} characters; {LONGEST_NOTE} are allowed")
+    for kind in ("scopes", "roles"):
+        if len(getattr(body, kind) or ()) > MOST_SCOPES:
+            raise ApiError(400, f"A token has at most {MOST_SCOPES} {kind}")
 
 
 def _scopes(request: web.Request, body: TokenAsked) -> tuple[str, ...]:
@@ -180,10 +202,10 @@ def _lifetime(request: web.Request, body: TokenAsked) -> float:
     if body.expires_in is None:
         return longest
     if body.expires_in < 1:
-        raise ApiError(400, "expires_in must be at least 1 second")
-    if longest and body.expires_in > longest:
-        raise ApiError(400, f"expires_in must not exceed {longest} seconds")
-    return body.expires_in
+        raise ApiError(400, f"expires_in must be a positive integer or null, not {body.expires_in!r}")
+    if body.expires_in > (longest or LONGEST_LIFE):
+        raise ApiError(400, f"token expires_in: {body.expires_in} must not exceed {longest or LONGEST_LIFE}")
+    return int(body.expires_in)
 
 
 async def _check_held(request: web.Request, owner: Identity, scopes: tuple[str, ...]) -> None:
@@ -198,12 +220,12 @@ async def _check_held(request: web.Request, owner: Identity, scopes: tuple[str, 
 
 @routes.delete("/users/{user}/tokens/{id}", scopes=("tokens",), answers={204: None})
 async def revoke(request: web.Request) -> web.Response:
-    """Deleting one that an OAuth client holds deletes all that this client holds for the user."""
+    """Revokes a token; if an OAuth client holds it, all that this client holds for the user."""
     name = request.match_info["user"]
     identity = require(await identify(request), "tokens", user=name)
     owner = await _owner(request, name)
     row = await _one(request, owner)
-    state = _STATE.decode(row["state"])
+    state = STATE.decode(row["state"])
 
     async def body(tx: Transaction) -> None:
         ids = [row["id"]]
@@ -219,13 +241,14 @@ async def revoke(request: web.Request) -> web.Response:
 
 #: All but the servers' own.
 _OF_CLIENT = """
-    select id from tokens where user_id = $1 and client = $2
-    and id not in (select token from servers where token is not null)
+    select t.id from tokens t left join servers s on s.id = t.server and t.server <> ''
+    where t.user_id = $1 and t.client = $2 and s.token is distinct from t.id
 """
 
 
-async def revoke_of(tx: Transaction, ids: list[str], reason: str) -> None:
+async def revoke_of(tx: Transaction, ids: Sequence[str], reason: str) -> None:
     """Revoke those of *ids* that still are."""
+    await tx.load([(TOKENS, id) for id in ids])
     for id in ids:
         if await tx.state(TOKENS, id) != TOKENS.decider.initial:
             await tx.act(TOKENS, id, RevokeToken(reason=reason))

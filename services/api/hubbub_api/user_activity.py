@@ -1,16 +1,18 @@
 """POST /users/{user}/activity: servers tell when somebody was there."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from aiohttp import web
 from dateutil import parser as dates
+from msgspec import Meta
 
 from hubbub.web.request import ApiError, identify, require
 from hubbub_api.answers import asked
 from hubbub_api.endpoint import Endpoints
 from hubbub_api.keys import ACTIVITIES, VIEWS
+from hubbub_api.schemas import some_of
 
 routes = Endpoints("users")
 
@@ -19,26 +21,34 @@ AHEAD = timedelta(minutes=59)
 LONGEST_STAMP = 64
 
 
+Time = Annotated[Any, Meta(extra_json_schema={"type": ["string", "null"], "maxLength": LONGEST_STAMP})]
+
+
 class ServerActivity(msgspec.Struct, kw_only=True):
-    last_activity: Any = None
+    """As the user's own."""
+
+    last_activity: Time = None
 
 
 class UserActivity(msgspec.Struct, kw_only=True):
     """Times in any usual format; those without a zone are UTC. At least one of the two."""
 
-    last_activity: Any = None
+    last_activity: Time = None
     servers: dict[str, ServerActivity] = {}
 
 
-@routes.post("/users/{user}/activity", scopes=("users:activity",), body=UserActivity, answers={200: None})
+@routes.post("/users/{user}/activity", scopes=("users:activity",), body=some_of(UserActivity), answers={200: None})
 async def activity(request: web.Request) -> web.Response:
-    """Times only move forward: an older one than what is known changes nothing."""
+    """Tells when a user, or a server of theirs, was active. Times only move forward: an older one changes nothing."""
     name = request.match_info["user"]
     require(await identify(request), "users:activity", user=name)
     body = await asked(request, UserActivity)
     if not body.last_activity and not body.servers:
         raise ApiError(400, "body must contain at least one of `last_activity` or `servers`")
-    id, theirs = await _user(request, name, with_servers=bool(body.servers))
+    known = await request.app[VIEWS].ids(name)
+    if known is None:
+        raise ApiError(404)
+    id, theirs = known
     heard: list[tuple[str, datetime]] = []
     if body.last_activity:
         heard.append((f"user:{id}", _time(body.last_activity)))
@@ -50,19 +60,6 @@ async def activity(request: web.Request) -> web.Response:
     for subject, at in heard:
         request.app[ACTIVITIES].heard(subject, at=at)
     return web.Response(status=200)
-
-
-async def _user(request: web.Request, name: str, *, with_servers: bool) -> tuple[str, dict[str, str]]:
-    """The user's id, and the ids of their servers by name."""
-    rows = await request.app[VIEWS].fetch(
-        "select u.id, s.id as server, s.name from users u left join servers s on s.user_id = u.id and $2 "
-        "where u.name = $1",
-        name,
-        with_servers,
-    )
-    if not rows:
-        raise ApiError(404)
-    return rows[0]["id"], {row["name"]: row["server"] for row in rows if row["server"]}
 
 
 def _time(given: object) -> datetime:

@@ -24,7 +24,7 @@ from hubbub_api.endpoint import Endpoints
 from hubbub_api.idempotency import Repeated, key_of
 from hubbub_api.keys import BUS, MODELS, POOL, VIEWS
 from hubbub_api.removal import remove_server
-from hubbub_api.schemas import Server
+from hubbub_api.schemas import Server, some_of
 from hubbub_api.users import find_user
 from hubbub_api.views import ServerRow, Views
 
@@ -58,14 +58,14 @@ async def find(request: web.Request, owner: str, name: str) -> ServerRow:
 
 async def model_of(request: web.Request, views: Views, identity: Identity, server: ServerRow) -> Server:
     options = await views.options([server])
-    states = {}
-    if identity.may("admin:server_state", user=server.owner, server=server.name):
-        states = await views.states([server])
-    return request.app[MODELS].server(identity, server, options.get(server.id), states.get(server.id))
+    may_see = identity.may("admin:server_state", user=server.owner, server=server.name)
+    state = await views.state(server) if may_see else None
+    return request.app[MODELS].server(identity, server, options.get(server.id), state)
 
 
 @_both("", "GET", scopes=("read:servers",), answers={200: Server})
 async def show(request: web.Request) -> web.Response:
+    """Shows a server. One that has never been is not found."""
     owner, name = target(request)
     identity = require(await identify(request), "read:servers", user=owner, server=name)
     server = await find(request, owner, name)
@@ -89,7 +89,7 @@ async def _asked(request: web.Request) -> NewServer:
     return new
 
 
-@_both("", "PUT", scopes=("start:servers",), body=NewServer, answers={201: Server, 409: None})
+@_both("", "PUT", scopes=("start:servers",), body=NewServer | Json, answers={201: Server, 409: None})
 async def create(request: web.Request) -> web.Response:
     """Makes a server without starting it."""
     owner, name = target(request)
@@ -110,9 +110,14 @@ async def create(request: web.Request) -> web.Response:
     return await commit(request, identity, make, render)
 
 
-@_both("", "POST", scopes=("start:servers",), body=NewServer, answers={201: None, 202: None, 429: None})
+@_both(
+    "", "POST", scopes=("start:servers",), body=NewServer | Json, answers={201: None, 202: None, 429: None, 500: None}
+)
 async def start(request: web.Request) -> web.Response:
-    """201 when it is ready, 202 when it takes its time, 4xx or 5xx when it may or can not."""
+    """Starts a server, and makes it if need be. 201 when it is ready, 202 when it takes its time: see its progress.
+
+    Without a body it starts as the last time.
+    """
     owner, name = target(request)
     identity = require(await identify(request), "start:servers", user=owner, server=name)
     user = await find_user(request, owner)
@@ -144,14 +149,16 @@ def _started(now: ServerRow) -> web.Response:
 
 
 class ChangedServer(msgspec.Struct, kw_only=True):
+    """At least one of them."""
+
     name: str | UnsetType = UNSET
     display_name: str | UnsetType = UNSET
     user_options: Json | UnsetType = UNSET
 
 
-@_both("", "PATCH", scopes=("start:servers",), body=ChangedServer, answers={200: Server, 409: None})
+@_both("", "PATCH", scopes=("start:servers",), body=some_of(ChangedServer), answers={200: Server, 409: None})
 async def patch(request: web.Request) -> web.Response:
-    """Another name, another display name or other options for a stopped server."""
+    """Changes a stopped server's name, display name or options: at least one of them."""
     owner, name = target(request)
     identity = require(await identify(request), "start:servers", user=owner, server=name)
     server = await find(request, owner, name)
@@ -193,7 +200,7 @@ class Removal(msgspec.Struct, kw_only=True):
 
 @_both("", "DELETE", scopes=("delete:servers",), body=Removal, answers={202: None, 204: None})
 async def stop(request: web.Request) -> web.Response:
-    """Stops a server (204: it has; 202: it is about to). One that is starting is cancelled."""
+    """Stops a server, or cancels its start. 204: it has stopped; 202: it is about to."""
     owner, name = target(request)
     identity = require(await identify(request), "delete:servers", user=owner, server=name)
     options = request.app[GATE].options
@@ -226,14 +233,14 @@ async def stop(request: web.Request) -> web.Response:
 
 
 class LogQuery(msgspec.Struct, kw_only=True):
-    """`lines`: how many of the last ones."""
+    """How many of the last lines; 5000 at most."""
 
     lines: int = 200
 
 
 @_both("/log", "GET", scopes=("read:servers",), query=LogQuery, content="text/plain", answers={200: str})
 async def log_of(request: web.Request) -> web.Response:
-    """The end of what a server has printed; ours, JupyterHub has no such thing. `lines`: how many, 200 unless told."""
+    """Shows the end of what a server has printed. JupyterHub has no such thing."""
     owner, name = target(request)
     require(await identify(request), "read:servers", user=owner, server=name)
     server = await find(request, owner, name)

@@ -1,11 +1,12 @@
 """GET, POST /users; GET, POST, PATCH, DELETE /users/{user}."""
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Annotated, Any
 from uuid import uuid4
 
 import msgspec
 from aiohttp import web
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 from hubbub.access import Identity
 from hubbub.domain import scope
@@ -22,7 +23,7 @@ from hubbub_api.endpoint import Endpoints
 from hubbub_api.keys import MODELS, VIEWS
 from hubbub_api.models import READ_USER
 from hubbub_api.removal import remove_user
-from hubbub_api.schemas import User
+from hubbub_api.schemas import Limit, Offset, User, needing, some_of
 from hubbub_api.views import UserRow, Views
 
 routes = Endpoints("users")
@@ -30,11 +31,16 @@ routes = Endpoints("users")
 #: Users in one request; each is a stream of its own, and all are made in one commit.
 MOST_AT_ONCE = 10_000
 
+STATES = ["active", "ready", "inactive"]
+SORTS = [sign + key for key in ("id", "name", "last_activity") for sign in ("", "-")]
+
 
 class WithStopped(msgspec.Struct, kw_only=True):
     """`include_stopped_servers`: anything but `0` and `false` means yes, and so does nothing at all."""
 
-    include_stopped_servers: str = "0"
+    include_stopped_servers: Annotated[
+        str, Meta(description="Whether `servers` has stopped ones too: anything but `0` and `false` means so.")
+    ] = "0"
 
     @property
     def stopped(self) -> bool:
@@ -42,17 +48,28 @@ class WithStopped(msgspec.Struct, kw_only=True):
 
 
 class UsersQuery(WithStopped, kw_only=True):
-    offset: int = 0
-    limit: int | None = None
-    state: str | None = None
-    name_filter: str = ""
-    sort: str = "id"
+    offset: Offset = 0
+    limit: Limit | None = None
+    state: (
+        Annotated[
+            str,
+            Meta(
+                description="Only users who have such a server, or none that is active.",
+                extra_json_schema={"enum": STATES},
+            ),
+        ]
+        | None
+    ) = None
+    name_filter: Annotated[str, Meta(description="Only users in whose names this stands; case does not matter.")] = ""
+    sort: Annotated[
+        str, Meta(description="With `-` in front, the other way round.", extra_json_schema={"enum": SORTS})
+    ] = "id"
 
 
 class NewUsers(msgspec.Struct, kw_only=True):
-    """`groups`, `roles`, `auth_state` and `name` are known, and mean nothing here."""
+    """`admin` is for all of them. `groups`, `roles`, `auth_state` and `name` are known, and mean nothing here."""
 
-    usernames: list[str] = []
+    usernames: Annotated[list[str], Meta(extra_json_schema={"minItems": 1, "maxItems": MOST_AT_ONCE})] = []
     admin: bool = False
     name: Any = None
     groups: Any = None
@@ -71,6 +88,8 @@ class NewUser(msgspec.Struct, kw_only=True):
 
 
 class ChangedUser(msgspec.Struct, kw_only=True):
+    """At least one of them. `groups`, `roles` and `auth_state` are known, and refused."""
+
     name: str | UnsetType = UNSET
     admin: bool | UnsetType = UNSET
     groups: Any = UNSET
@@ -80,12 +99,12 @@ class ChangedUser(msgspec.Struct, kw_only=True):
 
 @routes.get("/users", scopes=("list:users",), query=UsersQuery, answers={200: list[User]})
 async def listing(request: web.Request) -> web.Response:
-    """Users, a page at a time. Total and next page come with `Accept: application/jupyterhub-pagination+json`."""
+    """Lists the users whom the asker may list, a page at a time."""
     identity = require_any(await identify(request), "list:users", filters={"user", "group"})
     page, query = page_of(request), query_of(request, UsersQuery)
-    if query.state is not None and query.state not in ("active", "ready", "inactive"):
+    if query.state is not None and query.state not in STATES:
         raise ApiError(400, f"Unrecognized state filter: {query.state[:50]!r}")
-    if query.sort.removeprefix("-") not in ("id", "name", "last_activity"):
+    if query.sort not in SORTS:
         raise ApiError(400, f"Unrecognized sort: {query.sort[:50]!r}")
     only = scope.filters(identity.scopes, "list:users")
     views = request.app[VIEWS]
@@ -102,9 +121,11 @@ async def listing(request: web.Request) -> web.Response:
     return page.answer(request, models, total)
 
 
-@routes.post("/users", scopes=("admin:users",), body=NewUsers, answers={201: list[User], 409: None})
+@routes.post(
+    "/users", scopes=("admin:users",), body=needing(NewUsers, "usernames"), answers={201: list[User], 409: None}
+)
 async def create_many(request: web.Request) -> web.Response:
-    """Makes those of the users that there are not yet; names are put into lower case."""
+    """Makes users: those that there are not yet, which are the answer. Names are put into lower case."""
     identity = require(await identify(request), "admin:users")
     body = await asked(request, NewUsers)
     if not body.usernames:
@@ -121,8 +142,7 @@ async def create_many(request: web.Request) -> web.Response:
         wanted = [name for name in names if name not in there]
         if not wanted:
             raise AlreadyExists(f"All {len(names)} users already exist")
-        for name in wanted:
-            await create(tx, name, admin=body.admin)
+        await create(tx, wanted, admin=body.admin)
         return wanted
 
     async def render(views: Views, made: list[str]) -> web.Response:
@@ -140,12 +160,13 @@ def _is_name(name: str) -> bool:
     return True
 
 
-async def create(tx: Transaction, name: str, *, admin: bool) -> str:
-    """A new user; their id. Whether the name is free is the caller's to know."""
-    id = uuid4().hex
-    tx.welcome(id)
-    await tx.act(USERS, id, CreateUser(user=id, name=name, admin=admin))
-    return id
+async def create(tx: Transaction, names: Iterable[str], *, admin: bool) -> None:
+    """New users. Whether the names are free is the caller's to know."""
+    ids = {name: uuid4().hex for name in names}
+    await tx.load([(USERS, id) for id in ids.values()])
+    for name, id in ids.items():
+        tx.welcome(id)
+        await tx.act(USERS, id, CreateUser(user=id, name=name, admin=admin))
 
 
 def _may_grant_admin(identity: Identity, *, admin: bool) -> None:
@@ -155,12 +176,16 @@ def _may_grant_admin(identity: Identity, *, admin: bool) -> None:
 
 @routes.get("/users/{user}", scopes=READ_USER, query=WithStopped, answers={200: User})
 async def show(request: web.Request) -> web.Response:
+    """Shows a user, as far as the asker may see them."""
     name = request.match_info["user"]
     identity = require(await identify(request), *READ_USER, user=name)
-    views = request.app[VIEWS]
+    views, models = request.app[VIEWS], request.app[MODELS]
     stopped = query_of(request, WithStopped).stopped
-    [model] = await request.app[MODELS].users(views, identity, [await find_user(request, name)], stopped=stopped)
-    return answer(model)
+    found = await views.person(name, stopped=stopped)
+    if found is None:
+        raise ApiError(404)
+    user, theirs = found
+    return answer(models.user(identity, user, theirs, await views.options(theirs), stopped=stopped))
 
 
 async def find_user(request: web.Request, name: str) -> UserRow:
@@ -172,7 +197,7 @@ async def find_user(request: web.Request, name: str) -> UserRow:
 
 @routes.post("/users/{user}", scopes=("admin:users",), body=NewUser, answers={201: User, 409: None})
 async def create_one(request: web.Request) -> web.Response:
-    """Makes a user of exactly this name."""
+    """Makes a user, of exactly this name."""
     name = request.match_info["user"]
     identity = require(await identify(request), "admin:users", user=name)
     body = await asked(request, NewUser)
@@ -182,7 +207,7 @@ async def create_one(request: web.Request) -> web.Response:
     async def make(tx: Transaction) -> None:
         if await tx.fetch("select 1 from users where name = $1", name):
             raise AlreadyExists(f"User {name} already exists")
-        await create(tx, name, admin=body.admin)
+        await create(tx, [name], admin=body.admin)
 
     async def render(views: Views, _: None) -> web.Response:
         return answer((await request.app[MODELS].users(views, identity, await views.users_named([name])))[0], 201)
@@ -190,9 +215,9 @@ async def create_one(request: web.Request) -> web.Response:
     return await commit(request, identity, make, render)
 
 
-@routes.patch("/users/{user}", scopes=("admin:users",), body=ChangedUser, answers={200: User})
+@routes.patch("/users/{user}", scopes=("admin:users",), body=some_of(ChangedUser), answers={200: User})
 async def patch(request: web.Request) -> web.Response:
-    """Another name, or whether the user is an administrator. The answer always has `auth_state`."""
+    """Changes a user's name, or whether they are an administrator. The answer always has `auth_state`."""
     name = request.match_info["user"]
     identity = require(await identify(request), "admin:users", user=name)
     user = await find_user(request, name)
@@ -226,7 +251,7 @@ async def patch(request: web.Request) -> web.Response:
 
 @routes.delete("/users/{user}", scopes=("delete:users",), answers={204: None})
 async def remove(request: web.Request) -> web.Response:
-    """Stops the user's servers, and forgets them, the user, and every personal thing the log holds of them."""
+    """Deletes a user. Their servers are stopped; they, the user, and all that is personal in the log are forgotten."""
     name = request.match_info["user"]
     identity = require(await identify(request), "delete:users", user=name)
     user = await find_user(request, name)

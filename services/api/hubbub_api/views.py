@@ -1,7 +1,7 @@
 """What the API reads: users and servers as rows of the views, with what is derived from them."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
+from hubbub.batch import Batch
 from hubbub.domain.server_messages import Failure
 from hubbub.domain.server_states import Held, Known, Running, Server, Spawning, Started, Stopped, Stopping
 from hubbub.transaction import Transaction
@@ -23,14 +24,16 @@ READY = """
         where r.server = s.id and r.attempt = s.attempt), false))
 """
 _SERVERS = f"""
-    select s.id, s.number, s.state, u.name as owner, {READY} as ready, a.at as last_activity
+    select s.id, s.number, s.state, u.name as owner, {READY} as ready, a.at as last_activity, v.value as options
     from servers s join users u on u.id = s.user_id
-    left join activity a on a.subject = 'server:' || s.id
+    left join activity a on a.subject = 'server:' || s.id left join vault v on v.key = 'options:' || s.id
 """
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class ServerRow:
+    """`options`: the user options as the vault has them (see `Views.options`)."""
+
     id: str
     number: int
     user_id: str
@@ -38,6 +41,7 @@ class ServerRow:
     state: Known
     ready: bool
     last_activity: datetime | None
+    options: bytes | None
 
     @property
     def name(self) -> str:
@@ -101,17 +105,18 @@ class UserRow:
     granted: list[str]
 
 
-def _server(row: asyncpg.Record) -> ServerRow:
-    state = _STATE.decode(row["state"])
+def _server(row: asyncpg.Record, prefix: str = "") -> ServerRow:
+    state = _STATE.decode(row[f"{prefix}state"])
     assert isinstance(state, Known)
     return ServerRow(
-        id=row["id"],
-        number=row["number"],
+        id=row[f"{prefix}id"],
+        number=row[f"{prefix}number"],
         user_id=state.user,
-        owner=row["owner"],
+        owner=row[f"{prefix}owner"],
         state=state,
-        ready=row["ready"],
-        last_activity=row["last_activity"],
+        ready=row[f"{prefix}ready"],
+        last_activity=row[f"{prefix}last_activity"],
+        options=row[f"{prefix}options"],
     )
 
 
@@ -125,6 +130,8 @@ class Views:
     def __init__(self, source: Fetches, vault: Vault) -> None:
         self._source = source
         self._vault = vault
+        self._active = Batch(self._load_active)
+        self._ids = Batch(self._load_ids)
 
     def within(self, tx: Transaction) -> "Views":
         """The same, of what is so inside of a transaction."""
@@ -157,24 +164,62 @@ class Views:
         return found
 
     async def options(self, servers: Iterable[ServerRow]) -> dict[str, Any]:
-        """User options by server id; a server without any is left out."""
-        return await self._secrets("options", servers)
+        """User options by server id; a server without any is left out. No query if the owners' keys are known."""
+        return await self._opened({server: server.options for server in servers if server.options})
 
-    async def states(self, servers: Iterable[ServerRow]) -> dict[str, Any]:
-        """What spawners remember, by server id."""
-        return await self._secrets("state", servers)
+    async def state(self, server: ServerRow) -> Any:
+        """What its spawner remembers; None if nothing."""
+        row = await self.row("select value from vault where key = $1", f"state:{server.id}")
+        return (await self._opened({server: row["value"]})).get(server.id) if row else None
 
-    async def _secrets(self, kind: str, servers: Iterable[ServerRow]) -> dict[str, Any]:
-        owners = {f"{kind}:{server.id}": server for server in servers}
-        rows = await self.fetch("select key, value from vault where key = any($1)", list(owners)) if owners else []
+    async def _opened(self, sealed: Mapping[ServerRow, bytes]) -> dict[str, Any]:
+        """By server id."""
+        await self._vault.load(self._source, {server.user_id for server in sealed})
+        found = {}
+        for server, value in sealed.items():
+            if (data := self._vault.open_bytes(server.user_id, value)) is not None:
+                found[server.id] = msgspec.json.decode(data)
+        return found
+
+    async def active(self, user: str) -> list[ServerRow]:
+        """The user's (by id) servers that are not stopped; those who ask at the same moment ask together."""
+        return await self._active.get(user) or []
+
+    async def _load_active(self, users: Sequence[str]) -> dict[str, list[ServerRow]]:
+        return await self.servers_of(users, stopped=False)
+
+    async def ids(self, user: str) -> tuple[str, dict[str, str]] | None:
+        """The id of a user, and those of their servers by name; those who ask at the same moment ask together."""
+        return await self._ids.get(user)
+
+    async def _load_ids(self, users: Sequence[str]) -> dict[str, tuple[str, dict[str, str]]]:
+        rows = await self.fetch(
+            "select u.name as user, u.id, s.name, s.id as server from users u left join servers s on s.user_id = u.id "
+            "where u.name = any($1)",
+            list(users),
+        )
+        found: dict[str, tuple[str, dict[str, str]]] = {row["user"]: (row["id"], {}) for row in rows}
+        for row in rows:
+            if row["server"]:
+                found[row["user"]][1][row["name"]] = row["server"]
+        return found
+
+    async def person(self, name: str, *, stopped: bool) -> tuple[UserRow, list[ServerRow]] | None:
+        """A user with their servers, without stopped ones unless asked for."""
+        rows = await self.fetch(_PERSON, name, stopped)
         if not rows:
-            return {}
-        await self._vault.load(self._source, {owners[row["key"]].user_id for row in rows})
+            return None
+        return _user(rows[0]), [_server(row, "server_") for row in rows if row["server_id"]]
+
+    async def service_pids(self) -> dict[str, int]:
+        """The processes of the managed services that run, by name; each on the host of its worker."""
+        rows = await self.fetch(_SERVICE_STATES)
+        await self._vault.load(self._source, {row["id"] for row in rows})
         found = {}
         for row in rows:
-            server = owners[row["key"]]
-            if (data := self._vault.open_bytes(server.user_id, row["value"])) is not None:
-                found[server.id] = msgspec.json.decode(data)
+            data = self._vault.open_bytes(row["id"], row["value"])
+            if data is not None and isinstance(pid := msgspec.json.decode(data).get("pid"), int):
+                found[row["name"]] = pid
         return found
 
     async def user(self, name: str) -> UserRow | None:
@@ -210,25 +255,26 @@ class Views:
         if state:
             where.append(_BY_STATE[state])
         condition = " and ".join(where)
-        order, outer = _ORDERS[sort.removeprefix("-")]
-        direction = "desc nulls last" if sort.startswith("-") else "asc nulls first"
-        values += [limit, offset]
+        total = "count(*) over ()" if len(where) > 1 else "(select number from counts where what = 'users')"
+        by = sort.removeprefix("-")
+        inner, outer = (order[sort.startswith("-")] for order in _ORDERS[by])
+        # What one does not sort by is looked up for the page alone; the limit stands in the statement itself, since
+        # Postgres would plan for a tenth of the table if it did not know it.
+        heard = "left join activity a on a.subject = 'user:' || u.id" if by == "last_activity" else ""
+        values.append(offset)
         rows = await self.fetch(
-            f"select q.*, e.recorded_at as created, {_held_by('q')} from ("
-            f" select u.id, u.number, u.name, u.admin, a.at as last_activity, count(*) over () as total"
-            f" from users u left join activity a on a.subject = 'user:' || u.id where {condition}"
-            f" order by {order} {direction}, u.number limit ${len(values) - 1} offset ${len(values)}"
-            f") q join events e on e.position = q.number order by {outer} {direction}, q.number",
+            f"select q.*, e.recorded_at as created, a.at as last_activity, {_held_by('q')} from ("
+            f" select u.id, u.number, u.name, u.admin, {total} as total from users u {heard} where {condition}"
+            f" order by {inner} limit {int(limit)} offset ${len(values)}"
+            f") q join events e on e.position = q.number left join activity a on a.subject = 'user:' || q.id"
+            f" order by {outer}",
             *values,
         )
         if rows:
             return [_user(row) for row in rows], rows[0]["total"]
         if offset == 0:
             return [], 0
-        counted = await self.row(
-            f"select count(*) from users u left join activity a on a.subject = 'user:' || u.id where {condition}",
-            *values[:-2],
-        )
+        counted = await self.row(f"select count(*) from users u where {condition}", *values[:-1])
         return [], counted[0] if counted else 0
 
 
@@ -240,17 +286,31 @@ def _held_by(user: str) -> str:
     """
 
 
+_SERVICE_STATES = """
+    select s.id, s.name, v.value from servers s join vault v on v.key = 'state:' || s.id
+    where s.user_id = '' and s.kind in ('Started', 'Running')
+"""
 _IN_GROUPS = "select m.user_id from members m join groups g on g.id = m.group_id where g.name = any($2)"
 _USERS = f"""
     select u.id, u.number, u.name, u.admin, e.recorded_at as created, a.at as last_activity, {_held_by("u")}
     from users u join events e on e.position = u.number
     left join activity a on a.subject = 'user:' || u.id
 """
-#: What to sort by, inside and outside of the page.
+_PERSON = f"""
+    select p.*, s.id as server_id, s.number as server_number, s.state as server_state, p.name as server_owner,
+           {READY} as server_ready, a.at as server_last_activity, v.value as server_options
+    from ({_USERS} where u.name = $1) p left join servers s on s.user_id = p.id and ($2 or s.kind <> 'Stopped')
+    left join activity a on a.subject = 'server:' || s.id left join vault v on v.key = 'options:' || s.id
+    order by s.number
+"""
+#: What to sort by, upwards and downwards, inside and outside of the page; as the indexes are sorted.
 _ORDERS = {
-    "id": ("u.number", "q.number"),
-    "name": ("u.name", "q.name"),
-    "last_activity": ("a.at", "q.last_activity"),
+    "id": (("u.number", "u.number desc"), ("q.number", "q.number desc")),
+    "name": (("u.name", "u.name desc"), ("q.name", "q.name desc")),
+    "last_activity": (
+        ("a.at nulls first, u.number", "a.at desc nulls last, u.number"),
+        ("a.at nulls first, q.number", "a.at desc nulls last, q.number"),
+    ),
 }
 _BY_STATE = {
     "active": "exists (select from servers s where s.user_id = u.id and s.kind <> 'Stopped')",

@@ -1,15 +1,21 @@
 """Answers proxy-syncs: which routes should there be?"""
 
-from typing import Any
+from collections.abc import Sequence
 
 import asyncpg
 import msgspec
 
 from hubbub.config import Options
 from hubbub.rpc import Routes, Wanted, WantRoutes
+from hubbub_api import registry
+from hubbub_api.registry import Entry
 
 #: So that a page stays well below what the bus carries in one message.
 PAGE = 500
+#: The same for services, whose names and addresses can be long.
+FEW = 100
+#: What a page of services is asked for with, before the number of the last one.
+SERVICES = "services:"
 
 _RUNNING = """
     with head as (select position, epoch from log_head)
@@ -26,20 +32,20 @@ class WantedRoutes:
         self._options = options
 
     async def routes(self, subject: str, payload: bytes) -> Routes:
-        """One statement, so that the routes and the position are of one moment."""
+        """The servers' routes and the position are of one moment; services are read after it: newer, never older."""
         asked = msgspec.json.decode(payload, type=WantRoutes)
         only = None if asked.servers is None else list(asked.servers)
+        if asked.after.startswith(SERVICES):
+            return await self._more_services(asked)
         rows = await self._pool.fetch(_RUNNING, only, asked.after, PAGE)
         found = [self._server(row) for row in rows if row["id"] is not None]
-        if only is None and not asked.after:
-            found += self._own()
-        more = len(rows) == PAGE
-        return Routes(
-            wanted=tuple(found),
-            position=rows[0]["position"],
-            epoch=rows[0]["epoch"],
-            next=rows[-1]["id"] if more else "",
-        )
+        following = rows[-1]["id"] if len(rows) == PAGE else ""
+        if only is not None:
+            found += await self._services_of(only)
+        else:
+            found += self._own() if not asked.after else []
+            following = following or f"{SERVICES}0"
+        return Routes(wanted=tuple(found), position=rows[0]["position"], epoch=rows[0]["epoch"], next=following)
 
     def _server(self, row: asyncpg.Record) -> Wanted:
         data: dict[str, str | bool] = {"user": row["owner"], "server_name": row["name"]}
@@ -50,24 +56,33 @@ class WantedRoutes:
         own = [
             Wanted(server="hub", attempt=0, spec=options.base_url, target=options.hub_connect_url, data={"hub": True})
         ]
-        for service in options.hub.services:
-            if url := _url(service):
-                spec = f"{options.base_url}services/{service['name']}/"
-                own.append(
-                    Wanted(
-                        server=f"service:{service['name']}",
-                        attempt=0,
-                        spec=spec,
-                        target=url,
-                        data={"service": service["name"]},
-                    )
-                )
+        own += [self._service(entry) for entry in registry.configured(options) if entry.target]
         own += [
             Wanted(server=f"extra:{spec}", attempt=0, spec=spec, target=target, data={"extra": True})
             for spec, target in options.proxy.extra_routes.items()
         ]
         return own
 
+    async def _services_of(self, owners: Sequence[str]) -> list[Wanted]:
+        ids = [owner.removeprefix("service:") for owner in owners if owner.startswith("service:")]
+        return self._registered(await registry.registered(self._pool, ids)) if ids else []
 
-def _url(service: dict[str, Any]) -> str:
-    return str(service.get("url") or "")
+    async def _more_services(self, asked: WantRoutes) -> Routes:
+        """The last pages: those registered while the hub runs."""
+        after = int(asked.after.removeprefix(SERVICES))
+        entries = await registry.registered(self._pool, after=after, limit=FEW)
+        following = f"{SERVICES}{entries[-1].number}" if len(entries) == FEW else ""
+        return Routes(wanted=tuple(self._registered(entries)), position=0, epoch="", next=following)
+
+    def _registered(self, entries: Sequence[Entry]) -> list[Wanted]:
+        names = self._options.services
+        return [self._service(entry) for entry in entries if entry.target and entry.spec.name not in names]
+
+    def _service(self, entry: Entry) -> Wanted:
+        return Wanted(
+            server=entry.owner,
+            attempt=0,
+            spec=entry.prefix(self._options.base_url),
+            target=entry.target,
+            data={"service": entry.spec.name},
+        )

@@ -1,28 +1,12 @@
 """The pages over HTTP: the real application over a real database, its servers moved by the commands that move them."""
 
-import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
-from uuid import uuid4
 
-import asyncpg
 import pytest
-from aiohttp import ClientResponse, DummyCookieJar
-from aiohttp.test_utils import TestClient, TestServer
-from cryptography.fernet import Fernet
-from tornado.web import create_signed_value
-from traitlets.config import Config
-from yarl import URL
+from aiohttp import ClientResponse
 
-from hubbub.access import Access
-from hubbub.config import Options
-from hubbub.domain.message import Command
-from hubbub.domain.proxy import JoinProxy
-from hubbub.domain.route import AddRoute
 from hubbub.domain.server_messages import (
     ClaimAttempt,
-    CreateServer,
     Failure,
     ReportExit,
     ReportFailed,
@@ -31,96 +15,11 @@ from hubbub.domain.server_messages import (
     StartServer,
     StopServer,
 )
-from hubbub.domain.session import OpenSession
-from hubbub.domain.user import CreateUser
 from hubbub.eventlog import Context
-from hubbub.follow import Follower
-from hubbub.handle import Committer
-from hubbub.testing.postgres import Database
-from hubbub.tokens import token_hash
-from hubbub.vault import Vault
-from hubbub.views import PROXIES, ROUTES, SERVERS, SESSIONS, USERS
-from hubbub.web import cookies, xsrf
-from hubbub.web.request import Gate
-from hubbub_api import app as application
-from hubbub_api import keys
-from hubbub_api.activity import Activities
-from hubbub_api.forward import Auths
-from hubbub_api.views import Views
+from hubbub.views import SERVERS
 
-SECRET = b"s" * 32
 LATER = datetime.now(UTC) + timedelta(hours=1)
 BY_TEST = Context.of("test")
-
-
-class House:
-    """One hub, without workers: what they would report is committed by hand."""
-
-    def __init__(self, client: "TestClient[Any, Any]", committer: Committer, views: Views) -> None:
-        self.client = client
-        self.committer = committer
-        self.views = views
-        self._people: dict[str, str] = {}
-
-    async def person(self, name: str, *, admin: bool = False) -> None:
-        person, secret = uuid4().hex, f"secret-of-{name}"
-
-        async def body(tx: Any) -> None:
-            tx.welcome(person)
-            await tx.act(USERS, person, CreateUser(user=person, name=name, admin=admin))
-            opened = OpenSession(user=person, hash=token_hash(secret), address="::1", expires_at=LATER)
-            await tx.act(SESSIONS, uuid4().hex, opened)
-
-        await self.committer.submit(body, BY_TEST)
-        self._people[name] = secret
-
-    async def server(self, owner: str, name: str = "", *reports: Command, **more: Any) -> str:
-        """A server that has been through *reports*. `prefix`s and `user`s are its owner's."""
-        user = await self.views.user(owner)
-        assert user
-        server = uuid4().hex
-        for command in (CreateServer(user=user.id, name=name, **more), *reports):
-            await self.committer.execute(SERVERS, server, command, BY_TEST.follow())
-        return server
-
-    async def route(self, server: str) -> None:
-        await self.committer.execute(PROXIES, "p", JoinProxy(proxy="p"), BY_TEST.follow())
-        route = AddRoute(proxy="p", server=server, attempt=1, target="http://127.0.0.1:1")
-        await self.committer.execute(ROUTES, f"p.{server}", route, BY_TEST.follow())
-
-    def xsrf(self, name: str) -> str:
-        return xsrf.make(SECRET, xsrf.bound_to("", token_hash(self._people[name]), "", ""))
-
-    async def ask(self, path: str, who: str = "", method: str = "GET", **more: Any) -> ClientResponse:
-        headers = {"User-Agent": "a browser", **more.pop("headers", {})}
-        if who:
-            login = create_signed_value(SECRET, cookies.LOGIN, self._people[who]).decode()
-            headers["Cookie"] = f'{cookies.LOGIN}="{login}"; {xsrf.COOKIE}={self.xsrf(who)}'
-        url = URL(f"http://127.0.0.1:{self.client.port}{path}", encoded=True)
-        answer: ClientResponse = await self.client.session.request(
-            method, url, headers=headers, allow_redirects=False, **more
-        )
-        return answer
-
-
-@pytest.fixture
-async def house(database: Database, request: pytest.FixtureRequest) -> AsyncIterator[House]:
-    hub = getattr(request, "param", {"allow_named_servers": True})
-    options = Options(Config({"JupyterHub": hub}))
-    vault = Vault(Fernet.generate_key().decode())
-    async with asyncpg.create_pool(database.api_dsn, min_size=1, max_size=3) as pool:
-        committer = Committer(database.api_dsn, vault)
-        app = application.build(Gate(Access(pool, options), options, SECRET), Auths(database.api_dsn))
-        app[keys.POOL] = pool
-        app[keys.COMMITTER] = committer
-        app[keys.VIEWS] = Views(pool)
-        app[keys.ACTIVITIES] = Activities(pool)
-        app[keys.FOLLOWER] = Follower(database.api_dsn)
-        running = asyncio.create_task(committer.run())
-        async with TestClient(TestServer(app), cookie_jar=DummyCookieJar()) as client:
-            yield House(client, committer, app[keys.VIEWS])
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
 
 
 def start(prefix: str = "/user/ada/") -> StartServer:
@@ -168,7 +67,7 @@ async def test_the_front_door_leads_to_starting_ones_server_and_then_to_it(house
     assert going(await house.ask("/hub/?next=//elsewhere.example", "ada")) == (302, "/user/ada/")
 
 
-@pytest.mark.parametrize("house", [{"redirect_to_server": False}], indirect=True)
+@pytest.mark.parametrize("options", [{"redirect_to_server": False}], indirect=True)
 async def test_the_front_door_leads_home_where_the_operator_wants_that(house):
     await house.person("ada")
     assert going(await house.ask("/hub/", "ada")) == (302, "/hub/home")

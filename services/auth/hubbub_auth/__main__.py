@@ -21,6 +21,8 @@ from hubbub_auth.authenticators import Authenticator
 log = structlog.get_logger()
 
 NEEDS = ("postgres_url", "cookie_secret", "vault_key", "forward_key")
+#: More than an api lets through (`hubbub_api.malformed`): it refuses what is too long itself.
+LONGEST_LINE = 64 * 1024
 BIND = "HUBBUB_AUTH_BIND"
 ANYWHERE = ("", "0.0.0.0", "::")
 
@@ -47,7 +49,7 @@ def main() -> None:
                 cookie_secret=cookie_secret,
                 forward_key=settings.forward_key,
             )
-            runner = web.AppRunner(app, access_log=None)
+            runner = web.AppRunner(app, access_log=None, max_line_size=LONGEST_LINE, max_field_size=LONGEST_LINE)
             await runner.setup()
             committing = asyncio.ensure_future(committer.run())
             try:

@@ -8,7 +8,7 @@ from hubbub.config import Options
 from hubbub.handle import Committer
 from hubbub.web import pages
 from hubbub.web.request import GATE, Gate
-from hubbub_auth import login, logout
+from hubbub_auth import credentials, login, logout
 from hubbub_auth.authenticators import Authenticator
 from hubbub_auth.front import front
 from hubbub_auth.keys import AUTHENTICATOR, COMMITTER, POOL, THROTTLE
@@ -56,6 +56,8 @@ def routes(prefix: str) -> list[web.RouteDef]:
         web.post(exchanging, exchange.exchange),
         web.options(authorizing, _nothing),
         web.options(exchanging, _nothing),
+        # No api forwards this: it is asked by apis themselves.
+        web.post(f"{prefix}internal/credentials", credentials.check),
     ]
 
 

@@ -1,11 +1,7 @@
 """The login form, and what happens when it comes back."""
 
-from types import SimpleNamespace
-from typing import Any
-
 import structlog
 from aiohttp import web
-from tornado.web import HTTPError
 
 from hubbub.access import Identity
 from hubbub.web import xsrf
@@ -13,20 +9,14 @@ from hubbub.web.next_url import keeping_query, own_path
 from hubbub.web.pages import render
 from hubbub.web.request import GATE, check_xsrf, client_address, identify
 from hubbub_auth import browser
+from hubbub_auth.attempt import LONGEST_USERNAME, RETRY_SECONDS, TOO_MANY, WRONG, Failed, attempt, is_sensible
 from hubbub_auth.authenticators.authenticator import Model
-from hubbub_auth.keys import AUTHENTICATOR, COMMITTER, POOL, THROTTLE
+from hubbub_auth.keys import COMMITTER, POOL
 from hubbub_auth.sessions import open_session
 
 log = structlog.get_logger()
 
-WRONG = "Invalid username or password"
 EXPIRED = "Login form invalid or expired. Try again."
-TOO_MANY = "Too many failed logins. Wait five minutes, then try again."
-FAULT = "The login did not work, and not because of what you typed. Ask whoever runs this hub to look at its log."
-
-LONGEST_USERNAME = 255
-LONGEST_FIELD = 4096
-LONGEST_IN_LOG = 32
 
 
 async def show(request: web.Request) -> web.Response:
@@ -49,54 +39,13 @@ async def submit(request: web.Request) -> web.Response:
     except xsrf.Forgery as forgery:
         log.info("auth.login_refused", reason=str(forgery), address=client_address(request))
         return form(request, identity, username=username, error=EXPIRED)
-    if not _is_sensible(fields):
+    if not username or not is_sensible(fields):
         return form(request, identity, error=WRONG)
-    return await _attempt(request, identity, fields, next=_next(request, fields.get("next", "")))
-
-
-def _is_sensible(fields: dict[str, str]) -> bool:
-    """Nothing that nobody means goes to an authenticator, or counts as a guess."""
-    name = fields["username"]
-    return (
-        0 < len(name) <= LONGEST_USERNAME
-        and name.isprintable()
-        and all(len(v) <= LONGEST_FIELD for v in fields.values())
-    )
-
-
-async def _attempt(
-    request: web.Request, identity: Identity | None, fields: dict[str, str], *, next: str
-) -> web.Response:
-    address, username = client_address(request), fields["username"]
-    throttle = request.app[THROTTLE]
-    async with throttle.turn(address):
-        if await throttle.is_over(username.lower(), address):
-            log.info("auth.login_throttled", name=_loggable(username), address=address)
-            return form(request, identity, username=username, error=TOO_MANY)
-        try:
-            model = await _authenticate(request, fields)
-        except HTTPError as error:  # how an authenticator says why
-            model, status, reason = None, error.status_code, _reason(error)
-        else:
-            status, reason = 403, WRONG
-        if model is None:
-            if status < 500:
-                await throttle.failed(username.lower(), address)
-            log.info("auth.login_failed", name=_loggable(username), address=address, status=status)
-            return form(request, identity, username=username, error=reason, status=status)
-    return await _welcome(request, identity, model, next)
-
-
-async def _authenticate(request: web.Request, fields: dict[str, str]) -> Model | None:
-    authenticator = request.app[AUTHENTICATOR]
-    data = {name: value for name, value in fields.items() if name not in ("_xsrf", "next")}
     try:
-        return await authenticator.get_authenticated_user(_handler(request, fields), data)
-    except HTTPError:
-        raise
-    except Exception as error:  # it may be the operator's own
-        log.exception("auth.authenticator_failed", authenticator=type(authenticator).__name__)
-        raise HTTPError(500, FAULT) from error
+        model = await attempt(request, fields)
+    except Failed as failed:
+        return form(request, identity, username=username, error=failed.reason, status=failed.status)
+    return await _welcome(request, identity, model, _next(request, fields.get("next", "")))
 
 
 async def _welcome(request: web.Request, identity: Identity | None, model: Model, next: str) -> web.Response:
@@ -135,7 +84,7 @@ def form(
         error=error,
     )
     if error == TOO_MANY:
-        response.headers["Retry-After"] = "300"
+        response.headers["Retry-After"] = str(RETRY_SECONDS)
     return response
 
 
@@ -148,24 +97,3 @@ def _next(request: web.Request, from_form: str = "") -> str:
     # Without a wish the hub's root decides, which knows about servers; or the home page, if that is preferred.
     default = options.hub_prefix if options.hub.redirect_to_server else f"{options.hub_prefix}home"
     return found or keeping_query(default, request)
-
-
-def _handler(request: web.Request, fields: dict[str, str]) -> Any:
-    """The little of a tornado handler that authenticators of forms look at."""
-    return SimpleNamespace(
-        request=SimpleNamespace(remote_ip=client_address(request), headers=request.headers, method=request.method),
-        get_argument=lambda name, default=None: fields.get(name, request.query.get(name, default)),
-        log=request.app[AUTHENTICATOR].log,
-    )
-
-
-def _reason(error: HTTPError) -> str:
-    message = error.log_message or WRONG
-    return message % error.args if error.args else message
-
-
-def _loggable(username: str) -> str:
-    """People type passwords into the wrong field: of long ones only the beginning."""
-    if len(username) <= LONGEST_IN_LOG:
-        return username
-    return f"{username[: LONGEST_IN_LOG // 2]}...({len(username)} characters)"

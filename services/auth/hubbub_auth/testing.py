@@ -22,8 +22,10 @@ from traitlets.config import Config
 from yarl import URL
 
 from hubbub.config import Options
+from hubbub.domain.grant import GrantRole, WithdrawRole, grant_id
 from hubbub.domain.names import client_id, prefix
 from hubbub.domain.server_messages import ClaimAttempt, CreateServer, StartServer
+from hubbub.domain.service import RegisterService, RemoveService, Spec
 from hubbub.domain.token import IssueToken
 from hubbub.eventlog import Context
 from hubbub.handle import Committer
@@ -31,7 +33,7 @@ from hubbub.testing.postgres import Database
 from hubbub.tokens import token_hash
 from hubbub.transaction import Transaction
 from hubbub.vault import Vault
-from hubbub.views import SERVERS, TOKENS
+from hubbub.views import GRANTS, SERVERS, SERVICES, TOKENS
 from hubbub_auth import authenticators
 from hubbub_auth.app import application
 
@@ -204,6 +206,22 @@ class House:
         self._stack.push_async_callback(end)
         return committer
 
+    async def register(self, spec: Spec, token: str) -> str:
+        """A service comes while the hub runs, as by the API; its id."""
+        id = uuid4().hex
+
+        async def body(tx: Transaction) -> None:
+            await tx.act(SERVICES, id, RegisterService(spec=spec))
+            await tx.act(TOKENS, uuid4().hex, IssueToken(user="", service=spec.name, hash=token_hash(token)))
+
+        await self.committer(self._database.api_dsn).submit(body, Context.of("test"))
+        return id
+
+    async def remove(self, service: str) -> None:
+        """The service (by id) goes, as far as auth can see."""
+        committer = self.committer(self._database.api_dsn)
+        await committer.execute(SERVICES, service, RemoveService(), Context.of("test"))
+
     async def start(self, owner: str, name: str = "") -> RunningServer:
         """Start a server of somebody who exists, as the api and a worker would."""
         pool = await self.pool()
@@ -225,6 +243,15 @@ class House:
         await self.committer(self._database.api_dsn).submit(body, Context.of(f"user:{user}"))
         return RunningServer(
             id=server, client=client_id(owner, name), secret=secret, redirect_uri=f"{path}oauth_callback"
+        )
+
+    async def grant(self, role: str, name: str, *, withdraw: bool = False) -> None:
+        """Give a role to somebody who exists, or take it away, as an api does when it settles the configuration."""
+        user = await (await self.pool()).fetchval("select id from users where name = $1", name)
+        grant = GrantRole(role=role, kind="user", holder=user, source="configuration")
+        command = WithdrawRole(reason="configuration") if withdraw else grant
+        await self.committer(self._database.api_dsn).execute(
+            GRANTS, grant_id(role, "user", user), command, Context.of("configuration")
         )
 
     async def stop(self, server: RunningServer) -> None:

@@ -6,8 +6,8 @@ from traitlets.config import Config
 
 from hubbub.config import ConfigError, Options
 from hubbub_auth import authenticators
+from hubbub_auth.attempt import FAULT
 from hubbub_auth.authenticators import Authenticator, DummyAuthenticator, SharedPasswordAuthenticator
-from hubbub_auth.login import FAULT
 from hubbub_auth.testing import House
 
 USER, ADMIN = "correct horse", "battery staple battery staple battery staple"

@@ -85,6 +85,14 @@ async def test_identify_and_names_of_roles_are_understood(browser: Browser, serv
     assert query((await browser.get(server.authorize(scope="admin"))).location)["error"] == "invalid_scope"
 
 
+async def test_a_way_back_that_is_too_long_is_forgotten(house: House, server: RunningServer):
+    stranger = await house.browser()
+    long = server.authorize(state="%" * 2000)
+    assert (await stranger.get(long)).location == "/hub/login"
+    assert (await stranger.log_in("ada", path="/hub/login")).status == 302
+    assert query((await stranger.get(long)).location)["state"] == "%" * 2000
+
+
 async def test_nobody_gets_into_the_server_of_somebody_else(house: House, browser: Browser, server: RunningServer):
     bob = await house.browser(address="198.51.100.1")
     await bob.log_in("bob")
@@ -107,11 +115,10 @@ async def test_an_administrator_is_asked_once(house: House, browser: Browser, se
 @pytest.fixture
 async def board(house: House) -> tuple[Browser, RunningServer]:
     """Somebody who may use the service, logged in, and the service as a client."""
-    roles = [
-        {"name": "reader", "scopes": ["access:services!service=board", "read:users:activity!user"], "users": ["eve"]}
-    ]
+    roles = [{"name": "reader", "scopes": ["access:services!service=board", "read:users:activity!user"]}]
     browser = await house.browser(config=with_({"services": [SERVICE], "load_roles": roles}))
     await browser.log_in("eve")
+    await house.grant("reader", "eve")
     client = RunningServer(
         id="", client="service-board", secret=SERVICE["api_token"], redirect_uri=SERVICE["oauth_redirect_uri"]
     )
@@ -135,6 +142,29 @@ async def test_a_service_gets_what_the_person_has_and_agrees_to(house: House, bo
         "read:users:groups!user",
     }
     assert (await browser.get(client.authorize())).status == 302
+
+
+async def test_a_role_stands_for_its_scopes(board):
+    browser, client = board
+    assert query((await browser.get(client.authorize(scope="reader unknown"))).location)["error"] == "invalid_scope"
+    for wanted in ("reader", "identify reader"):
+        page = await browser.get(client.authorize(scope=wanted))
+        assert (page.status, 'value="read:users:activity!user"' in page.text) == (200, True)
+
+
+async def test_more_than_was_agreed_to_before_is_asked_for(board):
+    browser, client = board
+    page = await browser.get(client.authorize(scope="identify"))
+    answer = await browser.post(client.authorize(scope="identify"), {"_xsrf": page.xsrf})
+    assert (await browser.post(TOKEN, client.exchange(query(answer.location)["code"]))).status == 200
+    assert (await browser.get(client.authorize(scope="identify"))).status == 302
+    assert (await browser.get(client.authorize(scope="read:users:activity!user"))).status == 200
+
+
+async def test_a_role_that_was_lost_since_counts_at_once(house: House, board):
+    browser, client = board
+    await house.grant("reader", "eve", withdraw=True)
+    assert (await browser.get(client.authorize())).status == 403
 
 
 async def test_a_scope_that_is_not_ticked_is_not_given(board):

@@ -80,6 +80,11 @@ async def test_the_missing_verifier_is_named(browser: Browser, server: RunningSe
     assert json.loads(answer.text) == {"error": "invalid_request", "error_description": "Code verifier required."}
 
 
+async def test_a_challenge_that_was_taken_out_on_its_way_is_missed(browser: Browser, server: RunningServer):
+    code = await code_for(browser, server)
+    assert await told(browser, server.exchange(code, code_verifier=VERIFIER)) == (400, "invalid_grant")
+
+
 async def test_basic_authentication_is_not_a_way(browser: Browser, server: RunningServer):
     fields = server.exchange(await code_for(browser, server), client_secret="-", client_id="-")
     basic = base64.b64encode(f"{server.client}:{server.secret}".encode()).decode()

@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from hubbub_auth.login import EXPIRED, TOO_MANY, WRONG
+from hubbub_auth.attempt import TOO_MANY, WRONG
+from hubbub_auth.login import EXPIRED
 from hubbub_auth.testing import PASSWORD, Browser, House, with_
 
 

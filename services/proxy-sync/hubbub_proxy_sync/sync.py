@@ -35,6 +35,8 @@ ROUTED_BY = frozenset(
         "StopRequested",
     }
 )
+#: Events of services that are registered while the hub runs: their routes are of `service:<id>`.
+SERVED_BY = frozenset({"ServiceRegistered", "ServiceRemoved"})
 #: Servers in one question, which stays far below the largest payload.
 BATCH = 200
 #: Seconds between full reconciles; and until the next if the proxy refused something.
@@ -112,6 +114,9 @@ class Sync:
         happened = headers.get("type", "")
         if kind == "server" and happened in ROUTED_BY:
             self._dirty[stream] = headers.get("traceparent", "")
+            self._wake.set()
+        elif kind == "service" and happened in SERVED_BY:
+            self._dirty[f"service:{stream}"] = headers.get("traceparent", "")
             self._wake.set()
         elif kind == "proxy" and happened == "ProxyLost" and token(stream) == token(self._name):
             self.refill("given up for lost")

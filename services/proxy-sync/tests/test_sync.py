@@ -209,3 +209,21 @@ async def test_a_route_that_somebody_removed_is_noticed_and_news_of_the_others_t
     sent = [message for signal in signals for message in signal.values()]
     assert [expected] == [json.loads(msgspec.json.encode(m))["routes"] for m in sent if isinstance(m, Activity)]
     assert [m.name for m in sent if isinstance(m, Heartbeat)] == [NAME]
+
+
+async def test_a_service_that_comes_is_routed_and_one_that_goes_is_not(house: FakeHouse, begin: Begin) -> None:
+    proxy = FakeProxy()
+    await begin(proxy)
+    await house.until(lambda: house.joined > 0)
+    lab = Wanted(
+        server="service:7", attempt=0, spec="/services/lab/", target="http://127.0.0.1:5", data={"service": "lab"}
+    )
+    house.wanted["service:7"] = lab
+    await house.happens("ServiceRegistered", "7", kind="service")
+    await house.until(lambda: house.told_of("service:7") == ["http://127.0.0.1:5"])
+    assert proxy.routes["/services/lab/"]["data"]["service"] == "lab"
+    del house.wanted["service:7"]
+    await house.happens("ServiceRemoved", "7", kind="service")
+    await house.until(lambda: house.told_of("service:7") == ["http://127.0.0.1:5", None])
+    assert "/services/lab/" not in proxy.routes
+    assert house.asked[-2:] == [("service:7",), ("service:7",)]

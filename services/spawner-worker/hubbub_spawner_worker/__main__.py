@@ -7,7 +7,8 @@ import nats
 import structlog
 
 from hubbub import bus, service
-from hubbub.config import Options
+from hubbub.config import ConfigError, Options
+from hubbub.managed import managed
 from hubbub.settings import Settings, give_up
 from hubbub.vault import UnusableKey, sealer
 from hubbub_spawner_worker.adoption import WrongConfiguration
@@ -50,7 +51,8 @@ def _check(settings: Settings, options: Options) -> None:
     try:
         load_class(options.hub.spawner_class)
         sealer(settings.bus_key)
-    except NoSpawner as error:
+        managed(options.hub.services, settings.bus_key)
+    except (NoSpawner, ConfigError) as error:
         give_up(str(error))
     except UnusableKey as error:
         give_up(f"HUBBUB_BUS_KEY is not usable: {error}")

@@ -9,7 +9,7 @@ LIMIT = 5_000_000
 """Bytes, after which a log is moved to <name>.1."""
 _TAIL = 64 * 1024
 """Bytes: what fits into a reply with every character escaped."""
-_PLAIN = re.compile(r"[A-Za-z0-9_-]{1,100}")
+_PLAIN = re.compile(r"[A-Za-z0-9_:%-]{1,200}")
 
 
 class NoLog(ValueError):

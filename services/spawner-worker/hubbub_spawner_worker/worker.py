@@ -12,7 +12,7 @@ from hubbub.bus import Bus, BusUnavailable, Remote
 from hubbub.domain.server_messages import Failure, ReportOrphanRemoved
 from hubbub.domain.server_states import Held as HeldState
 from hubbub.domain.server_states import Running, Server, Spawning, Started, Stopping
-from hubbub.rpc import Done, Heartbeat, Held, Holdings, LogTail, Person, Report, Spec, Word
+from hubbub.rpc import Done, Heartbeat, Held, Holdings, LogTail, Person, Refusal, Report, Spec, Word
 from hubbub_spawner_worker.adoption import Adoption
 from hubbub_spawner_worker.claims import Claims
 from hubbub_spawner_worker.holding import Holding, Lost
@@ -155,9 +155,15 @@ class Worker:
                 return LogTail(text=self._workshop.logs.tail(word.server, word.lines))
             except NoLog as error:
                 return LogTail(error=str(error))
+        held = self._held.get(word.server)
+        if word.verb == "port":
+            if held is None or held.attempt != word.attempt:
+                return Done(refused=Refusal(kind="StaleAttempt", message="it is not held here"))
+            held.workload.set_port(word.port)
+            return Done()
         if word.verb != "changed":
             raise ValueError(f"there is no verb {word.verb!r}")
-        if held := self._held.get(word.server):
+        if held:
             held.tell()
         return Done()
 

@@ -24,6 +24,7 @@ from hubbub_spawner_worker.place import LocalPlace
 from hubbub_spawner_worker.plugin import Overdue, call, cancel
 from hubbub_spawner_worker.progress import publish_progress
 from hubbub_spawner_worker.spawners import Spawner
+from hubbub_spawner_worker.spawners.service import ServiceSpawner
 from hubbub_spawner_worker.spool import Record
 from hubbub_spawner_worker.workshop import Workshop
 
@@ -93,7 +94,8 @@ class Workload:
         spawner = self._spawner
         if spawner is None or not spawner.api_token:
             return self._failed(self._flaw.reason, self._flaw.message, None)
-        self._progress = asyncio.create_task(publish_progress(spawner, self.spec, self._workshop.publish))
+        if not self.spec.service:  # nobody looks at a service
+            self._progress = asyncio.create_task(publish_progress(spawner, self.spec, self._workshop.publish))
         try:
             address = await call(spawner.start, patience=spawner.start_timeout)
             url = url_of(address, spawner)
@@ -124,7 +126,7 @@ class Workload:
         spawner = self._spawner
         if spawner is None:
             return self._exited(None)
-        answered = asyncio.create_task(response.version_of(f"{url}{self.spec.prefix}api"))
+        answered = asyncio.create_task(response.version_of(f"{url}{spawner.probe}") if url else _nothing_to_ask())
         ended = asyncio.create_task(spawner.ended())
         try:
             await asyncio.wait({answered, ended}, timeout=spawner.http_timeout, return_when=asyncio.FIRST_COMPLETED)
@@ -194,6 +196,11 @@ class Workload:
         await self._stop()
         return True
 
+    def set_port(self, port: int) -> None:
+        """The server has chosen where to listen: a spawner that waits for it finds it in its `port`."""
+        if self._spawner is not None:
+            self._spawner.port = port
+
     async def release(self) -> None:
         """The worker ends; the server goes on."""
         await self._end_progress()
@@ -248,9 +255,19 @@ class Workload:
         return Report(server=self.spec.server, report=report, seconds=seconds, traceparent=trace)
 
 
+async def _nothing_to_ask() -> str:
+    """A service without a URL needs only to run."""
+    return ""
+
+
 def url_of(address: Any, spawner: Spawner) -> str:
-    """*address*: what a spawner's start returned. As scheme://host:port, without a path; raises TypeError."""
+    """*address*: what a spawner's start returned. As scheme://host:port, without a path; raises TypeError.
+
+    "" for a service without a URL.
+    """
     match address:
+        case "" if isinstance(spawner, ServiceSpawner):
+            return ""
         case str():
             parts = urlsplit(address)
             if parts.scheme not in ("http", "https") or not parts.hostname:

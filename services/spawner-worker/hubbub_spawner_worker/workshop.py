@@ -1,7 +1,7 @@
 """What the workloads of one worker share: the host's files and locks, the operator's options, the bus key."""
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +13,7 @@ from traitlets.config import Config
 from hubbub import subjects, vault
 from hubbub.config import Options
 from hubbub.domain import names
+from hubbub.managed import Managed, id_of, managed
 from hubbub.rpc import Spec
 from hubbub.settings import Settings
 from hubbub_spawner_worker.host import boot_id, host_id
@@ -21,6 +22,7 @@ from hubbub_spawner_worker.ports import Ports
 from hubbub_spawner_worker.process import Sessions
 from hubbub_spawner_worker.spawners import Group, Hub, Spawner, User
 from hubbub_spawner_worker.spawners.loading import its_config, load_class
+from hubbub_spawner_worker.spawners.service import ServiceSpawner
 from hubbub_spawner_worker.spool import Spool
 
 Publish = Callable[[str, bytes], Awaitable[None]]
@@ -45,6 +47,7 @@ class Workshop:
     options: Options
     kind: type[Spawner]
     config: Config
+    services: Mapping[str, Managed]
     sealer: MultiFernet
     spool: Spool
     ports: Ports
@@ -57,22 +60,31 @@ class Workshop:
     def spawner(self, spec: Spec, *, state: str = "") -> Spawner:
         """A spawner for that attempt, as it was left. *state*: sealed, newer than the spec's. Raises Unreadable."""
         sealed = self.unseal(spec.sealed)
-        made = self.kind(
-            config=self.config,
-            user=self._user(spec),
-            hub=Hub(api_url=self.options.hub_api_url, base_url=self.options.hub_prefix),
-            name=spec.name,
-            prefix=spec.prefix,
-            oauth_client_id=spec.client_id,
-            oauth_access_scopes=list(spec.access_scopes),
-            cookie_options=self.options.hub.tornado_settings.get("cookie_options", {}),
-            public_url=self._public(spec.prefix),
-            public_hub_url=self._public(self.options.hub_prefix),
-        )
+        hub = {
+            "hub": Hub(api_url=self.options.hub_api_url, base_url=self.options.hub_prefix),
+            "prefix": spec.prefix,
+            "oauth_client_id": spec.client_id,
+            "oauth_access_scopes": list(spec.access_scopes),
+            "cookie_options": self.options.hub.tornado_settings.get("cookie_options", {}),
+            "public_hub_url": self._public(self.options.hub_prefix),
+        }
+        made = self._of_service(spec, hub) if spec.service else self._of_person(spec, hub)
         made.oauth_client_allowed_scopes = list(spec.client_allowed_scopes)
         made.user_options = sealed.options
         made.load_state(self._open(state, dict[str, Any]) if state else sealed.state)
         return made
+
+    def _of_person(self, spec: Spec, hub: dict[str, Any]) -> Spawner:
+        public = self._public(spec.prefix)
+        return self.kind(config=self.config, user=self._user(spec), name=spec.name, public_url=public, **hub)
+
+    def _of_service(self, spec: Spec, hub: dict[str, Any]) -> Spawner:
+        """One that runs can be watched and stopped, whatever became of its configuration."""
+        service = self.services.get(id_of(spec.service)) or Managed(name=spec.service, command=())
+        flaw = "" if service.digest == spec.digest else "its configuration here is not the api's: restart the worker"
+        user = User(name=service.user, id=0, url="", escaped_name=names.escape(service.user))
+        public = self._public(spec.prefix) if service.url else ""
+        return ServiceSpawner(service=service, flaw=flaw, user=user, public_url=public, **hub)
 
     def unseal(self, sealed: str) -> Sealed:
         return self._open(sealed, Sealed) if sealed else Sealed()
@@ -105,7 +117,7 @@ class Workshop:
 
 
 def furnish(settings: Settings, options: Options, publish: Publish, files: int | None = None) -> Workshop:
-    """Raises NoSpawner or vault.UnusableKey if the configuration cannot be used."""
+    """Raises NoSpawner, ConfigError or vault.UnusableKey if the configuration cannot be used."""
     host, worker, data = host_id(), subjects.token(settings.instance), settings.data_folder
     kind = load_class(options.hub.spawner_class)
     return Workshop(
@@ -115,6 +127,7 @@ def furnish(settings: Settings, options: Options, publish: Publish, files: int |
         options=options,
         kind=kind,
         config=its_config(kind, options.traits),
+        services=managed(options.hub.services, settings.bus_key),
         sealer=vault.sealer(settings.bus_key),
         spool=Spool(data / "spool" / host, worker),
         ports=Ports(data / "ports" / host, worker),

@@ -1,20 +1,23 @@
-"""A role that somebody holds: a user, a group (then all who are in it) or a service."""
+"""A role that somebody holds: a user, or a group (then all who are in it).
+
+Services hold theirs by name, straight from the configuration: see `hubbub.roles`.
+"""
 
 from collections.abc import Sequence
 from typing import Literal, TypeAlias, assert_never
 
 from hubbub.domain.message import Command, Decider, Event, State
 
-Kind: TypeAlias = Literal["user", "group", "service"]
+Kind: TypeAlias = Literal["user", "group"]
 
 
 def grant_id(role: str, kind: Kind, holder: str) -> str:
-    """Names of roles and of services may have dots in them, but no slash: no two grants share an id."""
+    """Names of roles may have dots in them, but no slash: no two grants share an id."""
     return f"{role}/{kind}/{holder}"
 
 
 class GrantRole(Command, frozen=True, kw_only=True):
-    """`holder`: the id of a user or group, the name of a service. `source`: `configuration` or `login`."""
+    """`holder`: the id of the user or group. `source`: `configuration` or `login`."""
 
     role: str
     kind: Kind

@@ -57,7 +57,7 @@ def check_service_name(name: str) -> None:
 def _is_segment(name: str) -> bool:
     if not 1 <= len(name) <= 255 or "/" in name or name != name.strip() or not name.isprintable():
         return False
-    return name not in _NO_SEGMENTS
+    return not {name, unquote(name)} & _NO_SEGMENTS
 
 
 def escape(name: str) -> str:

@@ -75,6 +75,30 @@ create unique index services_client on services (client) where client <> '';
 
 create index tokens_service on tokens (service) where service <> '';
 
+-- How many rows a view has, kept by the view itself: a list says how long it is without counting.
+
+create table counts (
+    what   text primary key,
+    number bigint not null
+);
+insert into counts values ('users', (select count(*) from users));
+
+create function count_users() returns trigger language plpgsql security definer set search_path = public as $$
+begin
+    if tg_op = 'INSERT' then
+        update counts set number = number + (select count(*) from changed) where what = 'users';
+    else
+        update counts set number = number - (select count(*) from changed) where what = 'users';
+    end if;
+    return null;
+end
+$$;
+create trigger users_more after insert on users
+    referencing new table as changed for each statement execute function count_users();
+create trigger users_less after delete on users
+    referencing old table as changed for each statement execute function count_users();
+grant select on counts to hubbub_api;
+
 -- Facts: what was answered to a request with an Idempotency-Key, readable only with that key; kept for a day.
 
 create table answers (

@@ -151,13 +151,14 @@ def require(
 ) -> Identity:
     """Raises the contract's 403 or 404 unless *identity* holds one of the scopes *bases* for this target.
 
-    403: the scope is missing altogether; 404: held, but only for others, so that nothing is given away.
+    403: the scope is missing altogether; 404: held, but only for others, so that nothing is given away. Without a
+    target there is nobody to hide: then one that is held with a filter is missing, too.
     """
     if identity is None:
         raise ApiError(403, NO_CREDENTIALS)
     if any(identity.may(base, user=user, server=server, group=group, service=service) for base in bases):
         return identity
-    if any(scope.held_at_all(identity.scopes, base) for base in bases):
+    if (user or group or service) and any(scope.held_at_all(identity.scopes, base) for base in bases):
         raise ApiError(404, NOT_FOUND)
     raise _missing(bases)
 
@@ -167,8 +168,10 @@ def require_any(identity: Identity | None, base: str, *, filters: Collection[str
     if identity is None:
         raise ApiError(403, NO_CREDENTIALS)
     held = scope.filters(identity.scopes, base)
-    if held is not None and not held.keys() & set(filters):
+    if held == {}:
         raise _missing((base,))
+    if held is not None and not held.keys() & set(filters):
+        raise ApiError(403)
     return identity
 
 

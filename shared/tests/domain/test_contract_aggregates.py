@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Any, get_args
 
+import msgspec
 import pytest
 from hypothesis import given as whatever
 from hypothesis import strategies as st
@@ -51,11 +52,11 @@ withdraw, withdrawn = WithdrawRole(reason="configuration"), RoleWithdrawn(reason
 
 
 def share_of(*scopes: str) -> ShareServer:
-    return ShareServer(server="s1", user="u2", scopes=scopes)
+    return ShareServer(server="s1", user="u2", scopes=scopes, at=BEFORE)
 
 
 def shared_as(*scopes: str) -> ServerShared:
-    return ServerShared(server="s1", user="u2", group="", scopes=scopes)
+    return ServerShared(server="s1", user="u2", group="", scopes=scopes, since=BEFORE)
 
 
 unshared = ShareRevoked(reason="asked")
@@ -103,10 +104,11 @@ CASES: list[Case] = [
     (grant.decider, [granted_by("configuration"), withdrawn], grant_by("login"), [granted_by("login")]),
     (share.decider, [], share_of("b", "a", "b"), [shared_as("a", "b")]),
     (share.decider, [], share_of(), Invalid),
-    (share.decider, [], ShareServer(server="s1", scopes=("a",)), Invalid),
-    (share.decider, [], ShareServer(server="s1", user="u2", group="g1", scopes=("a",)), Invalid),
+    (share.decider, [], ShareServer(server="s1", scopes=("a",), at=BEFORE), Invalid),
+    (share.decider, [], ShareServer(server="s1", user="u2", group="g1", scopes=("a",), at=BEFORE), Invalid),
     (share.decider, [], RevokeShare(), NOTHING),
     (share.decider, [shared_as("a", "b")], share_of("a"), NOTHING),
+    (share.decider, [shared_as("a")], msgspec.structs.replace(share_of("b"), at=LATER), [shared_as("a", "b")]),
     (share.decider, [shared_as("b")], share_of("c", "a"), [shared_as("a", "b", "c")]),
     (share.decider, [shared_as("a")], share_of(), Invalid),
     (share.decider, [shared_as("a", "b")], RevokeShare(), [unshared]),
@@ -194,7 +196,13 @@ def test_a_code_that_was_revoked_and_issued_again_was_never_used() -> None:
 scopes = st.lists(st.sampled_from("abc"), max_size=3).map(tuple)
 
 
-@whatever(st.lists(st.builds(ShareServer, server=st.just("s1"), group=st.just("g1"), scopes=scopes.filter(bool))))
+@whatever(
+    st.lists(
+        st.builds(
+            ShareServer, server=st.just("s1"), group=st.just("g1"), scopes=scopes.filter(bool), at=st.just(BEFORE)
+        )
+    )
+)
 def test_a_share_holds_what_was_ever_granted_sorted_and_once(grants: list[ShareServer]) -> None:
     state: share.ShareState = share.NoShare()
     for command in grants:
@@ -212,8 +220,8 @@ def test_a_share_never_holds_what_was_taken_back(granted: tuple[str, ...], taken
 
 
 def test_no_two_things_share_an_id() -> None:
-    """Names of roles and services may look like parts of an id."""
-    names = ["a", "a.service", "service.a", "a.service.a", "service"]
+    """Names of roles may look like parts of an id."""
+    names = ["a", "a.group", "group.a", "a.group.a", "group"]
     grants = {grant_id(role, kind, holder) for role, kind, holder in product(names, get_args(Kind), names)}
     assert len(grants) == len(names) ** 2 * len(get_args(Kind))
     assert member_id("g1", "u1") != member_id("u1", "g1")

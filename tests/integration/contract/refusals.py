@@ -6,13 +6,15 @@ from typing import Any, NamedTuple
 from stage import filled, set_up
 from targets import Answer, Target
 
+KEYS = re.compile("^Invalid JSON keys: ")  # and then what was sent
+
 
 class Refused(NamedTuple):
     """A request and its refusal.
 
     call: method and path; it and *body* are filled by a stage on which *stage* exists.
-    answer: status and message; the message is exact, None (JSON's null), `...` (any sentence) or a pattern to search.
-    Or the name of a difference, whose values are such pairs.
+    answer: status and message; the message is exact where the contract quotes it, None (JSON's null), a list of words
+    that the sentence has in it, `...` (any sentence), or a pattern. Or the name of a difference, whose values are such.
     """
 
     call: str
@@ -38,6 +40,8 @@ def says(answer: Answer, status: int, message: Any) -> None:
         assert message is ... or answer.json == message, answer
     elif message is ...:
         assert isinstance(answer.message, str) and answer.message, answer
+    elif isinstance(message, list):
+        assert all(word in answer.message for word in message), answer
     elif isinstance(message, re.Pattern):
         assert message.search(answer.message), answer
     else:

@@ -9,7 +9,7 @@ Names = dict[str, str]
 
 
 async def set_up(target: Target, *things: str) -> Names:
-    """Make *things* in order, and say what they are called: the names that paths, bodies and filters are filled with."""
+    """Make *things* in order, and say what they are called: names for paths, bodies and filters."""
     names = {kind: target.fresh(kind) for kind in ("user", "server", "group", "service", "other", "new")}
     for thing in things:
         await MAKERS[thing](target, names)

@@ -16,10 +16,10 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from differences import DIFFERENCES
 from yarl import URL
 
 import stack
-from differences import DIFFERENCES
 from hubbub.testing.eventually import eventually
 
 HERE = Path(__file__).parent
@@ -84,7 +84,7 @@ class Target:
     async def api(
         self, method: str, path: str, body: Any = None, *, token: str | None = TOKEN, **kwargs: Any
     ) -> Answer:
-        """A request of the API with a token; the service's that may do everything if none is given, None for no token."""
+        """A request of the API, with the token of the service that may do everything; None is no token."""
         headers = {"Authorization": f"token {token}"} if token else {}
         headers |= kwargs.pop("headers", {})
         if body is not None:
@@ -147,7 +147,6 @@ class Browser:
 async def hubbub(data: Path) -> AsyncIterator[Target]:
     async with AsyncExitStack() as open_:
         page = await open_.enter_async_context(_page())
-        # TODO(lead): a key for auth_state, once Hubbub has it
         environ = {"CONTRACT_DATA": str(data), "CONTRACT_PAGE": page, "JUPYTERHUB_CRYPT_KEY": "c" * 64}
         made = await open_.enter_async_context(stack.hub(data, config=CONFIG, environ=environ))
         session = await open_.enter_async_context(_session())
@@ -159,8 +158,10 @@ async def jupyterhub(data: Path) -> AsyncIterator[Target]:
     """JupyterHub 6.1.1, of the Python that HUBBUB_JUPYTERHUB_PYTHON names, with a proxy of its own."""
     python = os.environ.get(JUPYTERHUB_PYTHON)
     if not python:
-        pytest.fail(f"{JUPYTERHUB_PYTHON} has to name a Python that has jupyterhub; `make test-long` does", pytrace=False)
-    data.mkdir(parents=True)
+        pytest.fail(
+            f"{JUPYTERHUB_PYTHON} has to name a Python that has jupyterhub; `make test-long` does", pytrace=False
+        )
+    os.makedirs(data)
     port, hub_port, proxy_port = _free_ports(3)
     async with AsyncExitStack() as open_:
         page = await open_.enter_async_context(_page())

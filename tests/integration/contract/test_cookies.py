@@ -41,7 +41,8 @@ async def test_reading_by_a_script_needs_the_xsrf_token(browser: Browser, header
 
 
 @pytest.mark.parametrize(
-    "call", ["POST users/cora/tokens", "POST users/cora/activity", "DELETE users/cora/server", "PUT groups/g/properties"]
+    "call",
+    ["POST users/cora/tokens", "POST users/cora/activity", "DELETE users/cora/server", "PUT groups/g/properties"],
 )
 async def test_changing_anything_needs_the_xsrf_token(browser: Browser, call: str) -> None:
     method, path = call.split()

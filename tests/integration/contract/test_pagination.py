@@ -109,10 +109,11 @@ async def test_the_total_of_groups_counts_those_that_are_not_shown(target: Targe
 
 
 async def test_routes_come_in_pages_too(target: Target) -> None:
-    every = await target.done("GET", "/proxy?limit=12")
-    page = await target.done("GET", "/proxy?limit=1", headers=PAGES)
-    assert list(page["items"]) == sorted(every)[:1]
-    assert page["_pagination"]["total"] == len(every)
+    first = await target.done("GET", "/proxy?limit=1", headers=PAGES)
+    assert list(first["items"]) == ["/"]
+    page = first["_pagination"]
+    assert page["total"] >= 2  # the hub, and the service that has a page
+    assert (page["next"]["offset"], page["next"]["limit"]) == (1, 1)
 
 
 async def test_services_never_come_in_pages(target: Target) -> None:

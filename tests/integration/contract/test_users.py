@@ -3,53 +3,52 @@
 from typing import Any
 
 import pytest
-from refusals import Refused, row_id
-from stage import set_up
+from refusals import KEYS, Refused, row_id
+from stage import filled, set_up
 from targets import Target
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 U = ("user",)
-KEYS = ...  # the sentence goes on with what was sent
 
 REFUSED = [
-    Refused("GET /users?state=odd", None, (400, "Unrecognized state filter: 'odd'")),
-    Refused("GET /users?sort=admin", None, (400, "sort must be 'id', 'name', or 'last_activity', not 'admin'")),
+    Refused("GET /users?state=odd", None, (400, ["odd"])),
+    Refused("GET /users?sort=admin", None, (400, ...)),
     Refused("GET /users?sort=--name", None, (400, ...)),
-    Refused("POST /users", None, (400, "Must specify at least one user to create")),
-    Refused("POST /users", {}, (400, "Must specify at least one user to create")),
-    Refused("POST /users", {"usernames": []}, (400, "Must specify at least one user to create")),
-    Refused("POST /users", ["{new}"], (400, "Must specify at least one user to create")),
-    Refused("POST /users", {"usernames": ["a/b"]}, (400, "Invalid username: a/b")),
-    Refused("POST /users", {"usernames": ["a/b", "{new}", "c/d"]}, (400, "Invalid usernames: a/b, c/d")),
-    Refused("POST /users", {"usernames": [""]}, (400, "Invalid username: ")),
+    Refused("POST /users", None, (400, ...)),
+    Refused("POST /users", {}, (400, ...)),
+    Refused("POST /users", {"usernames": []}, (400, ...)),
+    Refused("POST /users", ["{new}"], (400, ...)),
+    Refused("POST /users", {"usernames": ["a/b"]}, (400, ["a/b"])),
+    Refused("POST /users", {"usernames": ["a/b", "{new}", "c/d"]}, (400, ["a/b", "c/d"])),
+    Refused("POST /users", {"usernames": [""]}, (400, ...)),
     Refused("POST /users", {"usernames": ["{new}"], "frob": 1}, (400, KEYS)),
     Refused("POST /users", {"usernames": ["{new}"], "admin": "yes"}, (400, ...)),
-    Refused("POST /users", {"usernames": ["{user}"]}, (409, "All 1 users already exist"), U),
-    Refused("POST /users", {"usernames": ["{user}", "{other}"]}, (409, "All 2 users already exist"), ("user", "other")),
-    Refused("POST /users", {"usernames": ["{new}"], "admin": True}, (403, "Only admins can grant admin permissions")),
+    Refused("POST /users", {"usernames": ["{user}"]}, (409, ...), U),
+    Refused("POST /users", {"usernames": ["{user}", "{other}"]}, (409, ...), ("user", "other")),
+    Refused("POST /users", {"usernames": ["{new}"], "admin": True}, (403, ...)),
     Refused("POST /users", {"usernames": [1]}, "a user's name that is a number"),
-    Refused("POST /users/{user}", None, (409, "User {user} already exists"), U),
+    Refused("POST /users/{user}", None, (409, ["{user}"]), U),
     Refused("POST /users/{new}", {"frob": 1}, (400, KEYS)),
     Refused("POST /users/{new}", {"admin": 1}, (400, ...)),
     Refused("POST /users/{new}", [1], (400, ...)),
-    Refused("POST /users/{new}", {"admin": True}, (403, "Only admins can grant admin permissions")),
+    Refused("POST /users/{new}", {"admin": True}, (403, ...)),
     Refused("POST /users/a%2Fb", None, (400, ...)),
     Refused("PATCH /users/{user}", None, (400, ...), U),
     Refused("PATCH /users/{user}", {"frob": 1}, (400, KEYS), U),
     Refused("PATCH /users/{user}", {"name": 1}, (400, ...), U),
-    Refused("PATCH /users/{user}", {"name": "a/b"}, (400, "Invalid username: 'a/b'"), U),
+    Refused("PATCH /users/{user}", {"name": "a/b"}, (400, ["a/b"]), U),
     Refused(
         "PATCH /users/{user}",
         {"name": "{other}"},
-        (400, "User {other} already exists, username must be unique"),
+        (400, ["{other}"]),
         ("user", "other"),
     ),
-    Refused("PATCH /users/{user}", {"admin": True}, (403, "Only admins can grant admin permissions"), U),
-    Refused("PATCH /users/root", {"admin": False}, (403, "Only admins can modify other admins")),
+    Refused("PATCH /users/{user}", {"admin": True}, (403, ...), U),
+    Refused("PATCH /users/root", {"admin": False}, (403, ...)),
     Refused("PATCH /users/{user}", {"groups": ["crew"]}, "groups of a user by PATCH", U),
     Refused("PATCH /users/{user}", {"roles": ["lab"]}, "roles of a user by PATCH", U),
-    Refused("DELETE /users/root", None, (400, "Cannot delete yourself!"), (), ("delete:users",)),
+    Refused("DELETE /users/root", None, (400, ...), (), ("delete:users",)),
     Refused("POST /users/{user}/activity", None, (400, ...), U),
     Refused("POST /users/{user}/activity", [], (400, ...), U),
     Refused("POST /users/{user}/activity", {}, (400, ...), U),
@@ -57,7 +56,7 @@ REFUSED = [
     Refused("POST /users/{user}/activity", {"servers": []}, (400, ...), U),
     Refused("POST /users/{user}/activity", {"servers": {"{new}": {"last_activity": "2026-01-01"}}}, (400, ...), U),
     Refused("POST /users/{user}/activity", {"last_activity": "2100-01-01T00:00:00Z"}, (400, ...), U),
-    Refused("POST /users/{user}/admin-access", None, (403, "admin access to user servers disabled"), U),
+    Refused("POST /users/{user}/admin-access", None, (403, ...), U),
 ]
 
 
@@ -75,7 +74,7 @@ async def test_names_are_made_small(target: Target) -> None:
 async def test_a_name_in_the_address_is_taken_as_it_is(target: Target) -> None:
     name = target.fresh("user")
     made = await target.done("POST", f"/users/Up%20{name}")
-    assert made["name"] == target.answers("name in the address").format(name)
+    assert made["name"] == f"Up {name}"
 
 
 async def test_who_exists_is_passed_over(target: Target) -> None:
@@ -120,7 +119,9 @@ async def test_a_renamed_user_keeps_what_it_has(target: Target) -> None:
     assert (await target.api("GET", f"/users/{user}")).status == 404
     mine = await target.done("GET", "/user", token=names["token"])
     assert (mine["name"], f"read:users!user={new}" in mine["scopes"]) == (new, True)
-    assert (await target.done("GET", f"/users/{new}/servers/{names['server']}"))["full_name"] == f"{new}/{names['server']}"
+    assert (await target.done("GET", f"/users/{new}/servers/{names['server']}"))[
+        "full_name"
+    ] == f"{new}/{names['server']}"
     [share] = (await target.done("GET", f"/users/{names['other']}/shared"))["items"]
     assert share["server"]["user"] == {"name": new}
     assert share["scopes"] == [f"access:servers!server={new}/{names['server']}"]
@@ -135,7 +136,7 @@ async def test_a_new_name_is_made_small(target: Target) -> None:
 async def test_its_own_name_changes_nothing(target: Target) -> None:
     names = await set_up(target, "user")
     answer = await target.api("PATCH", f"/users/{names['user']}", {"name": names["user"]})
-    assert answer.status == target.answers("its own name")
+    assert (answer.status, answer.json["name"]) == (200, filled(target.answers("its own name"), names))
 
 
 async def test_auth_state_is_kept_and_shown_to_few(target: Target) -> None:

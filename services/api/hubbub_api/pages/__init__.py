@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from hubbub_api.pages import assets, errors, home, pending, redirects, spawn, user_server
+from hubbub_api.pages import accept_share, api_docs, assets, errors, home, pending, redirects, spawn, user_server
 
 
 def routes(prefix: str) -> list[web.RouteDef]:
@@ -14,6 +14,8 @@ def routes(prefix: str) -> list[web.RouteDef]:
         web.get(f"{prefix}spawn-pending/{{owner}}", pending.show),
         web.get(f"{prefix}spawn-pending/{{owner}}/{{name}}", pending.show),
         *user_server.routes(prefix),
+        *accept_share.routes(prefix),
+        web.get(f"{prefix}api-docs", api_docs.show),
         web.get(f"{prefix}logo", assets.logo),
         web.get(f"{prefix}static/{{name}}", assets.serve),
         web.get(rf"{prefix}error/{{code:\d{{3}}}}", errors.of_proxy),

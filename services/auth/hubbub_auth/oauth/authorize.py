@@ -17,6 +17,7 @@ from hubbub.tokens import token_hash
 from hubbub.transaction import Transaction
 from hubbub.views import CODES, TOKENS
 from hubbub.web import xsrf
+from hubbub.web.next_url import LONGEST
 from hubbub.web.pages import render
 from hubbub.web.request import GATE, check_xsrf, identify
 from hubbub_auth import browser
@@ -72,15 +73,16 @@ async def consent(request: web.Request) -> web.Response:
 
 
 def _to_login(request: web.Request) -> web.Response:
-    prefix = request.app[GATE].options.hub_prefix
-    return browser.go(f"{prefix}login?next={quote(request.rel_url.raw_path_qs, safe='')}")
+    """And back here, unless the way is longer than what the login page would remember."""
+    login, back = f"{request.app[GATE].options.hub_prefix}login", request.rel_url.raw_path_qs
+    return browser.go(f"{login}?next={quote(back, safe='')}" if len(back) <= LONGEST else login)
 
 
 async def _read(request: web.Request, identity: Identity) -> Request:
     """Raises `Refused` with the page's status, or `provider.SentBack`."""
     gate = request.app[GATE]
     query = request.query
-    found = await clients.find(request.app[POOL], gate.options, query.get("client_id", ""))
+    found = await clients.find(request.app[POOL], gate, query.get("client_id", ""))
     client = clients.sent_to(found, query.get("redirect_uri"))
     authorization = Authorization(
         client,
@@ -100,7 +102,8 @@ async def _read(request: web.Request, identity: Identity) -> Request:
     if not client.lets_in(identity):
         log.info("oauth.refused", error="no_access", client=client.client_id, user=identity.id)
         raise Refused(403, f"You do not have permission to access {client.description}")
-    return Request(client=client, authorization=authorization, granted=scopes.granted(identity, client, asked))
+    granted = scopes.granted(identity, client, asked, gate.access.roles.tree)
+    return Request(client=client, authorization=authorization, granted=granted)
 
 
 async def _needs_consent(request: web.Request, identity: Identity, wanted: Request) -> bool:
@@ -126,7 +129,7 @@ def _consent_page(request: web.Request, identity: Identity, wanted: Request) -> 
         action=request.rel_url.raw_path_qs,
         client=wanted.client.description,
         redirect_uri=wanted.client.redirect_uri,
-        scopes=[(name, scopes.describe(name)) for name in extra],
+        scopes=[(name, request.app[GATE].access.roles.tree.describe(name)) for name in extra],
     )
     browser.remind(request, response, identity)
     return response

@@ -1,16 +1,20 @@
-"""The OAuth clients: nothing but the servers that run and the services that are configured."""
+"""The OAuth clients: nothing but the servers that run and the services there are."""
 
 import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import asyncpg
+import msgspec
 
-from hubbub.access import LONGEST_TOKEN, Identity
+from hubbub.access import Identity
 from hubbub.config import Options
 from hubbub.domain.names import full_name
-from hubbub.tokens import token_hash
+from hubbub.domain.service import Service, Spec
+from hubbub.tokens import LONGEST_TOKEN, token_hash
+from hubbub.web.request import Gate
+
+_STATE = msgspec.json.Decoder(Service)
 
 #: As long as a name of 255 characters can get by quoting.
 LONGEST_ID = 4096
@@ -20,11 +24,12 @@ LONGEST_ID = 4096
 class Client:
     """A server (then `owner`, `owner_id` and `server_id` are set) or a service.
 
-    `access` is the scope that lets somebody in; `token` the id of the server's own token.
+    `secrets`: hashes of the tokens that it may prove itself by. `access` is the scope that lets somebody in;
+    `token` the id of the server's own token; `registered` the id of a service that is not the configuration's.
     """
 
     client_id: str
-    secret_hash: str
+    secrets: tuple[str, ...]
     redirect_uri: str
     access: str
     allowed_scopes: tuple[str, ...] = ()
@@ -35,6 +40,7 @@ class Client:
     server_id: str = ""
     token: str = ""
     service: str = ""
+    registered: str = ""
 
     @property
     def full_name(self) -> str:
@@ -49,20 +55,28 @@ class Client:
 
     def lets_in(self, identity: Identity) -> bool:
         if self.service:
-            return "access:services" in identity.scopes or self.access in identity.scopes
+            return identity.may("access:services", service=self.service)
         return identity.may("access:servers", user=self.owner, server=self.server)
 
     def knows_secret(self, secret: str) -> bool:
-        return 0 < len(secret) <= LONGEST_TOKEN and hmac.compare_digest(token_hash(secret), self.secret_hash)
+        if not 0 < len(secret) <= LONGEST_TOKEN:
+            return False
+        hashed = token_hash(secret)
+        return any(hmac.compare_digest(hashed, each) for each in self.secrets)
 
 
-async def find(pool: "asyncpg.Pool[asyncpg.Record]", options: Options, client_id: str) -> Sequence[Client]:
+async def find(pool: "asyncpg.Pool[asyncpg.Record]", gate: Gate, client_id: str) -> Sequence[Client]:
     """All clients of that id: user `a-b` and server `b` of user `a` have the same."""
     if not client_id or len(client_id) > LONGEST_ID or "\0" in client_id:
         return ()
-    services = [_service(each, options) for each in options.hub.services if _id_of(each) == client_id]
-    rows = await pool.fetch(_SERVERS, client_id)
-    return [*(each for each in services if each), *(_server(row, options) for row in rows)]
+    if not client_id.startswith("service-"):
+        return [_server(row, gate.options) for row in await pool.fetch(_SERVERS, client_id)]
+    said = [spec for spec in gate.options.services.values() if spec.oauth_client_id == client_id]
+    rows = [] if said else await pool.fetch("select id, state from services where client = $1", client_id)
+    clients = [await _service(pool, spec, said=_configured(spec, gate)) for spec in said] or [
+        await _service(pool, _STATE.decode(row["state"]).spec, registered=row["id"]) for row in rows
+    ]
+    return [client for client in clients if client]
 
 
 def sent_to(clients: Sequence[Client], redirect_uri: str | None) -> Client | None:
@@ -80,7 +94,7 @@ def knowing(clients: Sequence[Client], secret: str) -> Client | None:
 def _server(row: asyncpg.Record, options: Options) -> Client:
     return Client(
         client_id=row["client"],
-        secret_hash=row["hash"],
+        secrets=(row["hash"],),
         redirect_uri=f"{row['prefix']}oauth_callback",
         access=f"access:servers!server={full_name(row['owner'], row['name'])}",
         allowed_scopes=tuple(options.spawner.oauth_client_allowed_scopes),
@@ -92,29 +106,51 @@ def _server(row: asyncpg.Record, options: Options) -> Client:
     )
 
 
-def _id_of(service: dict[str, Any]) -> str:
-    return str(service.get("oauth_client_id") or f"service-{service['name']}")
+@dataclass(frozen=True)
+class _Said:
+    """What the operator says of a service besides its `Spec`. `token`: the hash of its `api_token`, if it has one."""
+
+    token: str
+    scopes: tuple[str, ...]
 
 
-def _service(service: dict[str, Any], options: Options) -> Client | None:
-    """None for a service that has no way to take part: no secret, or nowhere to send people back to."""
-    name, secret = service["name"], service.get("api_token")
-    back = service.get("oauth_redirect_uri")
-    if not back and service.get("url"):
-        back = f"{options.base_url}services/{name}/oauth_callback"
-    if not secret or not back:
+def _configured(spec: Spec, gate: Gate) -> _Said:
+    said = gate.access.services[spec.name]
+    token = token_hash(said["api_token"]) if said.get("api_token") else ""
+    # As in JupyterHub, the deprecated `oauth_roles` count only where no scopes are said.
+    roles = () if spec.oauth_client_allowed_scopes else said.get("oauth_roles", ())
+    known = [role for role in roles if role in gate.access.roles]
+    return _Said(token, tuple(scope for role in known for scope in gate.access.roles[role]))
+
+
+async def _service(
+    pool: "asyncpg.Pool[asyncpg.Record]", spec: Spec, said: _Said | None = None, registered: str = ""
+) -> Client | None:
+    """None for a service that has nothing to prove itself by."""
+    if said is not None and said.token:
+        secrets: tuple[str, ...] = (said.token,)
+    else:
+        secrets = tuple(row["hash"] for row in await pool.fetch(_SECRETS, spec.name))
+    if not secrets:
         return None
     return Client(
-        client_id=_id_of(service),
-        secret_hash=token_hash(secret),
-        redirect_uri=back,
-        access=f"access:services!service={name}",
-        allowed_scopes=tuple(service.get("oauth_client_allowed_scopes", ())),
-        no_confirm=bool(service.get("oauth_no_confirm")),
-        service=name,
+        client_id=spec.oauth_client_id,
+        secrets=secrets,
+        redirect_uri=spec.oauth_redirect_uri,
+        access=f"access:services!service={spec.name}",
+        allowed_scopes=spec.oauth_client_allowed_scopes or (said.scopes if said else ()),
+        no_confirm=spec.oauth_no_confirm,
+        service=spec.name,
+        registered=registered,
     )
 
 
+#: The token that a service was registered with, or that a managed one was started with.
+_SECRETS = """
+    select t.hash from tokens t
+    where t.service = $1 and t.service <> '' and (t.expires_at is null or t.expires_at > now())
+    and (t.server = '' or exists (select from servers s where s.id = t.server and s.token = t.id))
+"""
 _SERVERS = """
     select t.client, t.hash, t.id as token, s.id, s.name, s.prefix, s.user_id, u.name as owner
     from tokens t join servers s on s.token = t.id join users u on u.id = s.user_id

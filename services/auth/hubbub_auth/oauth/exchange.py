@@ -51,7 +51,7 @@ async def exchange(request: web.Request) -> web.Response:
 
 async def _exchange(request: web.Request, pairs: list[tuple[str, str]]) -> web.Response:
     gate, given = request.app[GATE], dict(reversed(pairs))  # of several of a name, the first
-    found = await clients.find(request.app[POOL], gate.options, given.get("client_id", ""))
+    found = await clients.find(request.app[POOL], gate, given.get("client_id", ""))
     client = clients.knowing(found, given.get("client_secret", ""))
     id, code = await _code(request, given.get("code", "")) if client else ("", None)
     answer = provider.exchange(
@@ -92,6 +92,8 @@ async def _store(request: web.Request, client: Client, id: str, code: Code, toke
             raise Forbidden("The browser that the code was given to has logged out")
         if client.server_id and not await tx.fetch(_RUNNING, client.server_id, client.token):
             raise Forbidden("The server that the code was given for has been stopped")
+        if client.registered and not await tx.fetch(_REGISTERED, client.registered):
+            raise Forbidden("The service that the code was given for has been removed")
         await tx.act(CODES, id, RedeemCode())
         issue = IssueToken(
             user=code.user,
@@ -116,3 +118,4 @@ def error(kind: str, description: str, status: int = 400) -> web.Response:
 _CODE = "select id, state from codes where hash = $1 and expires_at > now()"
 _LOGGED_IN = "select 1 from sessions where id = $1 and user_id = $2 and expires_at > $3"
 _RUNNING = "select 1 from servers where id = $1 and token = $2"
+_REGISTERED = "select 1 from services where id = $1"

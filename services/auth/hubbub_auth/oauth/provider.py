@@ -172,7 +172,7 @@ class _Rules(RequestValidator):
     ) -> bool:
         assert self._client is not None
         found = scope_rules.read(scopes, self._roles)
-        if found is None or not scope_rules.may_ask(self._client, found, self._user):
+        if found is None or not scope_rules.may_ask(self._client, found, self._user, self._roles.tree):
             return False
         self.asked = found
         return True
@@ -200,6 +200,8 @@ class _Rules(RequestValidator):
             or (held.client, held.redirect_uri) != (client.client_id, client.redirect_uri)
         ):
             return False
+        if request.code_verifier and not held.challenge:
+            return False  # the challenge was taken out on its way (RFC 9700, 2.1.1)
         request.user = held.user
         request.scopes = list(held.scopes)
         return True

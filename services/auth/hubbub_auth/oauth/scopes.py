@@ -4,37 +4,14 @@ from collections.abc import Collection, Iterable
 
 from hubbub.access import Identity
 from hubbub.domain import scope
+from hubbub.domain.scope import NOBODY, Members
+from hubbub.domain.scope_tree import Tree
 from hubbub.roles import IDENTIFY, Roles
 from hubbub_auth.oauth.clients import Client
 
 #: What clients of old asked for; it means no more than what every client gets.
 OLD_IDENTIFY = "identify"
 INHERIT = "inherit"
-FILTERS = frozenset({"user", "server", "group", "service"})
-
-DESCRIPTIONS = {
-    INHERIT: "Do everything that you may do",
-    "self": "Do what you may do with what is yours",
-    "servers": "Start and stop servers",
-    "start:servers": "Start servers",
-    "delete:servers": "Stop servers",
-    "read:servers": "See which servers there are and whether they run",
-    "access:servers": "Open servers and work in them",
-    "access:services": "Use services",
-    "tokens": "Make and revoke API tokens",
-    "read:tokens": "See which API tokens there are",
-    "users": "See and change people's accounts",
-    "read:users": "See people's accounts: name, groups, last activity",
-    "read:users:activity": "See when somebody was active last",
-    "users:activity": "Report that somebody is active",
-    "list:users": "See who has an account",
-    "shares": "Share servers with others",
-    "read:groups": "See groups and who is in them",
-    "proxy": "Change where the hub sends its visitors",
-    "admin:users": "Administer people's accounts",
-    "admin:servers": "Administer servers",
-    "admin:groups": "Administer groups",
-}
 
 
 def required(client: Client) -> frozenset[str]:
@@ -50,7 +27,7 @@ def default(client: Client) -> list[str]:
 def read(asked: Iterable[str], roles: Roles) -> frozenset[str] | None:
     """The scopes *asked* for; names of roles stand for theirs. None if one is unknown."""
     names = set(asked) - {OLD_IDENTIFY}
-    if all(_is_known(name) for name in names):
+    if all(roles.tree.known(name) for name in names):
         return frozenset(names)
     try:
         return frozenset(each for name in names for each in roles[name])
@@ -58,43 +35,41 @@ def read(asked: Iterable[str], roles: Roles) -> frozenset[str] | None:
         return None
 
 
-def _is_known(name: str) -> bool:
-    _, mark, only = name.partition("!")
-    return scope.known(name) and (not mark or only.partition("=")[0] in FILTERS)
-
-
-def may_ask(client: Client, asked: Collection[str], user: str) -> bool:
+def may_ask(client: Client, asked: Collection[str], user: str, tree: Tree) -> bool:
     """Whether the client may ask *user* for all of this."""
     allowed = {*client.allowed_scopes, *required(client)}
-    expanded = scope.expand(allowed, user=user, server=client.full_name, service=client.service)
-    return all(name in allowed or _is_covered(name, expanded, client, user) for name in asked)
+    expanded = tree.expand(allowed, user=user, server=client.full_name, service=client.service)
+    return all(name in allowed or _is_covered(tree, name, expanded, client, user) for name in asked)
 
 
-def granted(identity: Identity, client: Client, asked: Collection[str]) -> list[str]:
-    """The part of *asked* that *identity* has itself, and always what is `required`."""
+def granted(identity: Identity, client: Client, asked: Collection[str], tree: Tree) -> list[str]:
+    """The part of *asked* that *identity* has itself, and always what is `required`.
+
+    `!service` is resolved: nobody but the client knows which one is meant, and it is not there when the token is
+    used.
+    """
     found = set(required(client))
-    anyway = scope.expand(found, user=identity.name, server=client.full_name, service=client.service)
-    for name in set(asked) - found:
-        if name == INHERIT or _is_covered(name, identity.scopes, client, identity.name):
+    anyway = tree.expand(found, user=identity.name, server=client.full_name, service=client.service)
+    for name in {_resolved(each, client) for each in asked} - found:
+        if name == INHERIT or _is_covered(tree, name, identity.scopes, client, identity.name, identity.members):
             found.add(name)
         else:
-            part = scope.intersect(_expanded(name, client, identity.name), identity.scopes)
-            found |= {each for each in part if not scope.covers(anyway, each)}
+            expanded = _expanded(tree, name, client, identity.name)
+            part = scope.intersect(expanded, identity.scopes, identity.members)
+            found |= {each for each in part if not scope.covers(anyway, each, identity.members)}
     return sorted(found)
 
 
-def _is_covered(name: str, held: Collection[str], client: Client, user: str) -> bool:
-    expanded = _expanded(name, client, user)
-    return bool(expanded) and all(scope.covers(held, each) for each in expanded)
+def _resolved(name: str, client: Client) -> str:
+    return f"{name}={client.service}" if client.service and name.endswith("!service") else name
 
 
-def _expanded(name: str, client: Client, user: str) -> frozenset[str]:
-    return scope.expand([name], user=user, server=client.full_name, service=client.service)
+def _is_covered(
+    tree: Tree, name: str, held: Collection[str], client: Client, user: str, members: Members = NOBODY
+) -> bool:
+    expanded = _expanded(tree, name, client, user)
+    return bool(expanded) and all(scope.covers(held, each, members) for each in expanded)
 
 
-def describe(name: str) -> str:
-    """One scope in words, for the page that asks for consent."""
-    base, mark, only = name.partition("!")
-    words = DESCRIPTIONS.get(base, base)
-    kind, _, value = only.partition("=")
-    return f"{words} (only {kind} {value})" if value else f"{words} (only your own)" if mark else words
+def _expanded(tree: Tree, name: str, client: Client, user: str) -> frozenset[str]:
+    return tree.expand([name], user=user, server=client.full_name, service=client.service)

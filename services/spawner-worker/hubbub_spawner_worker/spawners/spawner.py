@@ -162,6 +162,11 @@ class Spawner(LoggingConfigurable):
         """Seconds that `stop` may take."""
         return 60.0
 
+    @property
+    def probe(self) -> str:
+        """The path that is asked for until there is an answer."""
+        return f"{self.prefix}api"
+
     def adopt(self, process: Process) -> None:
         """Take *process*, which an earlier worker began, for the server's."""
 

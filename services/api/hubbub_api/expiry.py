@@ -1,0 +1,69 @@
+"""Ends what is over: codes, sessions, tokens, share codes, tokens of servers that are, and answers kept for a day.
+
+None of it counts any more; this is what makes it go. So many of each at a time: the log has others to serve.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import asyncpg
+import structlog
+
+from hubbub.domain.code import ExpireCode
+from hubbub.domain.message import Command
+from hubbub.domain.session import CloseSession
+from hubbub.domain.share_code import RevokeShareCode
+from hubbub.domain.token import RevokeToken
+from hubbub.eventlog import Context
+from hubbub.handle import Committer
+from hubbub.transaction import Parked, Transaction
+from hubbub.views import CODES, SESSIONS, SHARE_CODES, TOKENS, View
+
+log = structlog.get_logger()
+
+AT_ONCE = 500
+ANSWERS_KEPT = timedelta(days=1)
+
+_ORPHANED_TOKENS = """
+    select t.id from tokens t where t.server <> '' and not exists (
+        select from servers s where s.id = t.server and s.kind <> 'Stopped') limit $1
+"""
+_OLD_ANSWERS = """
+    delete from answers where key in (select key from answers where at < now() - $1::interval order by at limit $2)
+"""
+
+#: What is over, and what ends it. A view's table, unless a query says which.
+KINDS: tuple[tuple[View, str, Command], ...] = (
+    (CODES, "", ExpireCode()),
+    (SESSIONS, "", CloseSession(reason="expired")),
+    (TOKENS, "", RevokeToken(reason="expired")),
+    (TOKENS, _ORPHANED_TOKENS, RevokeToken(reason="server stopped")),
+    (SHARE_CODES, "", RevokeShareCode(reason="expired")),
+)
+
+
+async def expire(pool: "asyncpg.Pool[asyncpg.Record]", committer: Committer) -> int:
+    """How much was ended. A stream that this release cannot read holds up its own kind alone."""
+    ended = 0
+    for view, query, command in KINDS:
+        rows = await pool.fetch(query or f"select id from {view.table} where expires_at < now() limit $1", AT_ONCE)
+        if not rows:
+            continue
+        try:
+            ended += await _end(committer, view, [row["id"] for row in rows], command)
+        except Parked as error:
+            log.warning("sweep.parked", kind=view.table, error=str(error))
+    await pool.execute(_OLD_ANSWERS, ANSWERS_KEPT, AT_ONCE)
+    return ended
+
+
+async def _end(committer: Committer, view: View, ids: Sequence[str], command: Command) -> int:
+    async def body(tx: Transaction) -> int:
+        """Another sweep may have been faster, or whoever they belong to."""
+        await tx.load([(view, id) for id in ids])
+        left = [id for id in ids if await tx.state(view, id) != view.decider.initial]
+        for id in left:
+            await tx.act(view, id, command)
+        return len(left)
+
+    return await committer.submit(body, Context.of("sweep"))

@@ -1,0 +1,162 @@
+"""The real application over a real database, in this process: what workers would report is committed by hand."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+from aiohttp import ClientResponse, DummyCookieJar
+from aiohttp.test_utils import TestClient, TestServer
+from cryptography.fernet import Fernet
+from tornado.web import create_signed_value
+from traitlets.config import Config
+from yarl import URL
+
+from hubbub.access import Access
+from hubbub.config import Options
+from hubbub.domain.message import Command
+from hubbub.domain.proxy import JoinProxy
+from hubbub.domain.route import AddRoute
+from hubbub.domain.server_messages import CreateServer
+from hubbub.domain.session import OpenSession
+from hubbub.domain.token import IssueToken
+from hubbub.domain.user import CreateUser
+from hubbub.eventlog import Context
+from hubbub.follow import Follower
+from hubbub.handle import Committer
+from hubbub.testing.postgres import Database
+from hubbub.tokens import token_hash
+from hubbub.vault import Vault
+from hubbub.views import PROXIES, ROUTES, SERVERS, SESSIONS, TOKENS, USERS
+from hubbub.web import cookies, xsrf
+from hubbub.web.request import Gate
+from hubbub_api import app as application
+from hubbub_api import keys
+from hubbub_api.activity import Activities
+from hubbub_api.forward import Auths
+from hubbub_api.models import Models
+from hubbub_api.startup import settle_configuration
+from hubbub_api.views import Views
+
+KEY = Fernet.generate_key().decode()
+SECRET = b"s" * 32
+LATER = datetime.now(UTC) + timedelta(hours=1)
+BY_TEST = Context.of("test")
+
+
+class House:
+    """One api of one hub."""
+
+    def __init__(
+        self, client: "TestClient[Any, Any]", pool: "asyncpg.Pool[Any]", committer: Committer, views: Views
+    ) -> None:
+        self.client = client
+        self.pool = pool
+        self.committer = committer
+        self.views = views
+        self._people: dict[str, str] = {}
+
+    async def person(self, name: str, *, admin: bool = False) -> None:
+        person, secret = uuid4().hex, f"secret-of-{name}"
+
+        async def body(tx: Any) -> None:
+            tx.welcome(person)
+            await tx.act(USERS, person, CreateUser(user=person, name=name, admin=admin))
+            opened = OpenSession(user=person, hash=token_hash(secret), address="::1", expires_at=LATER)
+            await tx.act(SESSIONS, uuid4().hex, opened)
+
+        await self.committer.submit(body, BY_TEST)
+        self._people[name] = secret
+
+    async def token(self, owner: str, *scopes: str) -> str:
+        """A token of the user *owner*; without *scopes* one for all that they may do."""
+        user, secret = await self.views.user(owner), uuid4().hex
+        assert user
+        issue = IssueToken(user=user.id, hash=token_hash(secret), scopes=scopes or ("inherit",))
+
+        async def body(tx: Any) -> None:
+            await tx.know(user.id)
+            await tx.act(TOKENS, uuid4().hex, issue)
+
+        await self.committer.submit(body, BY_TEST)
+        return secret
+
+    async def server(self, owner: str, name: str = "", *reports: Command, **more: Any) -> str:
+        """A server that has been through *reports*. `prefix`s and `user`s are its owner's."""
+        user = await self.views.user(owner)
+        assert user
+        server = uuid4().hex
+        for command in (CreateServer(user=user.id, name=name, **more), *reports):
+            await self.committer.execute(SERVERS, server, command, BY_TEST.follow())
+        return server
+
+    async def route(self, server: str) -> None:
+        await self.committer.execute(PROXIES, "p", JoinProxy(proxy="p"), BY_TEST.follow())
+        route = AddRoute(proxy="p", server=server, attempt=1, target="http://127.0.0.1:1")
+        await self.committer.execute(ROUTES, f"p.{server}", route, BY_TEST.follow())
+
+    async def settle(self, **hub: Any) -> None:
+        """What an api does when it starts with these options of `c.JupyterHub`."""
+        await settle_configuration(self.pool, self.committer, Options(Config({"JupyterHub": hub})))
+
+    def xsrf(self, name: str) -> str:
+        return xsrf.make(SECRET, xsrf.bound_to("", token_hash(self._people[name]), "", ""))
+
+    async def ask(self, path: str, who: str = "", method: str = "GET", token: str = "", **more: Any) -> ClientResponse:
+        """As *who* in a browser, or by *token*."""
+        headers = {"User-Agent": "a browser", **more.pop("headers", {})}
+        if who:
+            login = create_signed_value(SECRET, cookies.LOGIN, self._people[who]).decode()
+            headers["Cookie"] = f'{cookies.LOGIN}="{login}"; {xsrf.COOKIE}={self.xsrf(who)}'
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        url = URL(f"http://127.0.0.1:{self.client.port}{path}", encoded=True)
+        answer: ClientResponse = await self.client.session.request(
+            method, url, headers=headers, allow_redirects=False, **more
+        )
+        return answer
+
+
+@asynccontextmanager
+async def api(dsn: str, options: Options) -> AsyncIterator[House]:
+    """One api on the database *dsn*; any number may share it."""
+    vault = Vault(KEY)
+    async with asyncpg.create_pool(dsn, min_size=1, max_size=3) as pool:
+        committer, activities = Committer(dsn, vault), Activities(pool)
+        gate = Gate(Access(pool, options), options, SECRET)
+        app = application.build(gate, Auths(dsn))
+        app[keys.POOL] = pool
+        app[keys.COMMITTER] = committer
+        app[keys.VAULT] = vault
+        app[keys.VIEWS] = Views(pool, vault)
+        app[keys.ACTIVITIES] = activities
+        app[keys.MODELS] = Models(options.base_url, gate.access.roles, activities)
+        app[keys.FOLLOWER] = Follower(dsn)
+        running = asyncio.create_task(committer.run())
+        async with TestClient(TestServer(app), cookie_jar=DummyCookieJar()) as client:
+            yield House(client, pool, committer, app[keys.VIEWS])
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+@pytest.fixture
+def options(request: pytest.FixtureRequest) -> Options:
+    """Indirectly: the options of `c.JupyterHub`."""
+    return Options(Config({"JupyterHub": getattr(request, "param", {"allow_named_servers": True})}))
+
+
+@pytest.fixture
+async def house(database: Database, options: Options) -> AsyncIterator[House]:
+    async with api(database.api_dsn, options) as made:
+        yield made
+
+
+@pytest.fixture
+async def colleague(database: Database, options: Options) -> AsyncIterator[House]:
+    """Another api of the same hub."""
+    async with api(database.api_dsn, options) as made:
+        yield made
