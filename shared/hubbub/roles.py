@@ -50,7 +50,7 @@ class Roles:
         """All that a user may do by *roles* (their own and their groups') and by what is shared with them."""
         scopes = self._expanded(roles, user=name)
         shared = [f"{base}!server={server}" for server, bases in shares for base in bases]
-        return scopes | self.tree.expand(shared) if shared else scopes
+        return scope.shortest(scopes | self.tree.expand(shared)) if shared else scopes
 
     def service_scopes(self, name: str, *, admin: bool) -> frozenset[str]:
         return self._expanded(self.of_service(name, admin=admin), service=name)

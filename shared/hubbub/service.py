@@ -22,7 +22,8 @@ log = structlog.get_logger()
 LONGEST_VALUE, LONGEST_TRACEBACK = 1000, 20_000
 
 
-def _cut(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+def cut(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """A processor: no value is longer than somebody reads."""
     for name, value in event.items():
         longest = LONGEST_TRACEBACK if name == "exception" else LONGEST_VALUE
         if isinstance(value, str) and len(value) > longest:
@@ -46,7 +47,7 @@ def configure_logs(service: str, settings: Settings, level: int | str = "INFO") 
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             telemetry.add_trace_id,
             structlog.processors.format_exc_info,
-            _cut,
+            cut,
             render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),

@@ -1,10 +1,10 @@
-"""Tasks that end together, also those that lose a cancellation."""
+"""Tasks that end together, also those that lose a cancellation; and what a log line is made of."""
 
 import asyncio
 
 import pytest
 
-from hubbub.service import end, until
+from hubbub.service import LONGEST_VALUE, cut, end, until
 
 
 async def deaf() -> None:
@@ -41,3 +41,11 @@ async def test_one_that_fails_ends_the_others() -> None:
 
 async def test_one_that_is_over_ends_the_others() -> None:
     await asyncio.wait_for(until(asyncio.Event(), deaf(), asyncio.sleep(0)), 5)
+
+
+def test_no_value_of_a_log_line_is_longer_than_somebody_reads() -> None:
+    long, short = "x" * (LONGEST_VALUE + 1), "x" * LONGEST_VALUE
+    line = cut(None, "info", {"event": long, "name": long, "short": short, "number": 1, "exception": long})
+    shortened = f"{short}...({len(long)} characters)"
+    assert line == {"event": shortened, "name": shortened, "short": short, "number": 1, "exception": long}
+    assert len(cut(None, "info", {"exception": "x" * 10**6})["exception"]) < 21_000

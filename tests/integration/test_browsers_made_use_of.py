@@ -138,3 +138,13 @@ async def test_pages_cannot_be_framed_and_load_nothing_from_elsewhere(shared_hou
         assert "frame-ancestors 'none'" in policy
         assert "unsafe-inline" not in policy
         assert "<script>" not in await response.text()
+
+
+async def test_a_way_back_is_kept_though_it_grows_by_being_quoted(shared_house: Hub) -> None:
+    """Longer than what aiohttp takes for a header unless it is told to; what is too long for it is said."""
+    place = f"{shared_house.url}hub/api/oauth2/authorize?state={'/' * 3900}"
+    enough = {"max_line_size": 2**16, "max_field_size": 2**16}
+    async with shared_house.session.get(place, allow_redirects=False, **enough) as response:
+        assert (response.status, response.headers["Location"].count("%2F")) == (302, 3904)
+    async with shared_house.session.get(f"{place}{'/' * 3900}", allow_redirects=False) as response:
+        assert (response.status, response.headers["Location"]) == (302, "/hub/login")

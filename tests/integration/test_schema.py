@@ -42,6 +42,8 @@ NEVER_SUCCEED = {
     "GET /users/{user}/servers/{name}/progress": "the same",
     "POST /batchspawner": "takes the token of a server",
     "POST /oauth2/token": "takes a code that only a browser is given",
+    "POST /services/{service}": "takes addresses and ids that fit together; `World` makes one",
+    "PUT /users/{user}/server": "the default server is there by itself (contract, 1.4)",
 }
 
 #: Where a name stands for something else than usual. The first that fits counts.
@@ -138,6 +140,7 @@ class World:
             "body.user": "users",
             "body.usernames[*]": "new",
             "body.group": "groups",
+            "body.groups[*]": "other",
             "body.users[*]": "users",
             "body.scopes[*]": "scopes",
         }
@@ -185,6 +188,8 @@ def contradictions(world: World, described: Any, examples: int) -> list[str]:
     found = []
     for operation in (each.ok() for each in described.get_all_operations()):
         for mode in schemathesis.GenerationMode:
+            if mode is schemathesis.GenerationMode.NEGATIVE and not (operation.query or operation.body):
+                continue  # any text is a name: nothing can be wrong with it
             try:
                 _ask(world, operation, examples, mode)
             except Exception as failure:
@@ -218,6 +223,7 @@ def published(request: pytest.FixtureRequest) -> dict[str, Any]:
     return rest_api.corrected(rest_api.document(kept))
 
 
+pytestmark = pytest.mark.timeout(300)  # seconds; on two cores that have nothing else to do, 30
 AT_LENGTH = pytest.param(MANY, marks=[pytest.mark.long, pytest.mark.timeout(3600)])
 
 
@@ -228,7 +234,7 @@ def test_no_answer_contradicts_what_jupyterhub_publishes(
     described = schemathesis.openapi.from_dict(published, config=world.config())
     found = contradictions(world, described, examples)
     assert not found, "\n\n".join(found)
-    assert not world.never_succeeded() - rest_api.NEVER_SUCCEED.keys()
+    assert world.never_succeeded() <= rest_api.NEVER_SUCCEED.keys()
 
 
 @pytest.fixture
@@ -245,4 +251,4 @@ def test_no_answer_contradicts_what_the_hub_says_of_itself(world: World, own: di
     described = schemathesis.openapi.from_dict(own, config=world.config())
     found = contradictions(world, described, examples)
     assert not found, "\n\n".join(found)
-    assert not world.never_succeeded() - NEVER_SUCCEED.keys()
+    assert world.never_succeeded() <= NEVER_SUCCEED.keys()

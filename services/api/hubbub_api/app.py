@@ -8,6 +8,7 @@ import structlog
 from aiohttp import web
 
 from hubbub import telemetry
+from hubbub.access import Identity
 from hubbub.away import AWAY
 from hubbub.domain.message import Rejected
 from hubbub.handle import LogUnavailable
@@ -15,6 +16,7 @@ from hubbub.web import xsrf
 from hubbub.web.pages import ENVIRONMENT, environment
 from hubbub.web.request import GATE, HEADERS, IDENTITY, ApiError, Gate, Handler, check_xsrf, identify, standard_headers
 from hubbub_api import (
+    authorizations,
     groups,
     hub,
     idempotency,
@@ -43,6 +45,7 @@ log = structlog.get_logger()
 
 TABLES = (
     identity.routes,
+    authorizations.routes,
     users.routes,
     user_activity.routes,
     user_servers.routes,
@@ -141,8 +144,7 @@ async def _api(request: web.Request, handler: Handler, prefix: str) -> web.Strea
         _check_text(request)
         if rest not in OPEN and not rest.startswith("/oauth2/"):
             identity = await identify(request)
-            if identity is not None or request.match_info.handler is not tokens.create:
-                # A token may be asked for with credentials in the body, which nobody can forge.
+            if _can_be_forged(request, identity):
                 await check_xsrf(request, identity, is_api=True)
             if identity is not None and identity.kind == "user":
                 request.app[ACTIVITIES].heard(f"user:{identity.id}")
@@ -169,6 +171,12 @@ async def _api(request: web.Request, handler: Handler, prefix: str) -> web.Strea
     except Exception:
         log.exception("http.failed", path=_shape(request))
         return refuse(500, "Internal Server Error")
+
+
+def _can_be_forged(request: web.Request, identity: Identity | None) -> bool:
+    """Not what does nothing, nor what carries credentials in its body."""
+    handler = request.match_info.handler
+    return handler is not authorizations.make_token and (identity is not None or handler is not tokens.create)
 
 
 async def _once(request: web.Request, handler: Handler) -> web.StreamResponse:

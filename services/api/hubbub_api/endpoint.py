@@ -8,6 +8,8 @@ from aiohttp import web
 
 #: Bytes of a request's body, unless its endpoint says otherwise.
 LARGEST_BODY = 1024**2
+#: Of one with thousands of names in it.
+LONG_LIST = 10 * 1024**2
 
 H = TypeVar("H", bound=Callable[[web.Request], Awaitable[web.StreamResponse]])
 

@@ -22,10 +22,10 @@ from hubbub.views import GROUPS, MEMBERS
 from hubbub.web.request import GATE, ApiError, identify, require, require_any
 from hubbub_api.answers import answer, asked, body_of, object_of, page_of, shaped
 from hubbub_api.commit import commit
-from hubbub_api.endpoint import Endpoints
+from hubbub_api.endpoint import LONG_LIST, Endpoints
 from hubbub_api.keys import VIEWS
 from hubbub_api.removal import remove_group
-from hubbub_api.schemas import Paging, needing
+from hubbub_api.schemas import Paging
 from hubbub_api.views import Views
 
 routes = Endpoints("groups")
@@ -49,7 +49,7 @@ class Group(Struct, kw_only=True):
 class NewGroups(Struct, kw_only=True):
     """All of `users` come into each of `groups`. `name` and `roles` are known, and mean nothing here."""
 
-    groups: list[str] = []
+    groups: list[str]
     users: list[str] = []
     name: str | UnsetType = UNSET
     roles: list[Any] | UnsetType = UNSET
@@ -86,7 +86,7 @@ async def listing(request: web.Request) -> web.Response:
 
 
 @routes.post(
-    "/groups", scopes=("admin:groups",), body=needing(NewGroups, "groups"), answers={201: list[Group], 409: None}
+    "/groups", scopes=("admin:groups",), body=NewGroups, answers={201: list[Group], 409: None}, largest=LONG_LIST
 )
 async def create_many(request: web.Request) -> web.Response:
     """Makes groups, with the same users in each: all of them, or none if there is one of those names already."""
@@ -110,7 +110,9 @@ async def show(request: web.Request) -> web.Response:
     return await _show(request, identity, request.app[VIEWS], name)
 
 
-@routes.post("/groups/{group}", scopes=("admin:groups",), body=NewGroup, answers={201: Group, 409: None})
+@routes.post(
+    "/groups/{group}", scopes=("admin:groups",), body=NewGroup, answers={201: Group, 409: None}, largest=LONG_LIST
+)
 async def create_one(request: web.Request) -> web.Response:
     """Makes a group, perhaps with users in it."""
     name = request.match_info["group"]
@@ -138,13 +140,13 @@ async def remove(request: web.Request) -> web.Response:
     return await commit(request, identity, body, render)
 
 
-@routes.post("/groups/{group}/users", scopes=("groups",), body=SomeUsers, answers={200: Group})
+@routes.post("/groups/{group}/users", scopes=("groups",), body=SomeUsers, answers={200: Group}, largest=LONG_LIST)
 async def add_users(request: web.Request) -> web.Response:
     """Puts users into a group. Those who are in already stay where they are."""
     return await _change_users(request, "add")
 
 
-@routes.delete("/groups/{group}/users", scopes=("groups",), body=SomeUsers, answers={200: Group})
+@routes.delete("/groups/{group}/users", scopes=("groups",), body=SomeUsers, answers={200: Group}, largest=LONG_LIST)
 async def remove_users(request: web.Request) -> web.Response:
     """Takes users out of a group. Those who are not in it are passed over."""
     return await _change_users(request, "delete")

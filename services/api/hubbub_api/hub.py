@@ -98,8 +98,20 @@ async def info(request: web.Request) -> web.Response:
     )
 
 
+#: What JupyterHub calls the classes that its configuration knows by short names; clients may know them.
+_CLASSES = {
+    "pam": "jupyterhub.auth.PAMAuthenticator",
+    "default": "jupyterhub.auth.PAMAuthenticator",
+    "null": "jupyterhub.auth.NullAuthenticator",
+    "dummy": "jupyterhub.authenticators.dummy.DummyAuthenticator",
+    "shared-password": "jupyterhub.authenticators.shared.SharedPasswordAuthenticator",
+    "localprocess": "jupyterhub.spawner.LocalProcessSpawner",
+    "simple": "jupyterhub.spawner.SimpleLocalProcessSpawner",
+}
+
+
 def _name(kind: Any) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}" if isinstance(kind, type) else str(kind)
+    return f"{kind.__module__}.{kind.__qualname__}" if isinstance(kind, type) else _CLASSES.get(kind, str(kind))
 
 
 @routes.route("HEAD", "/health", open=True, content="text/html")
@@ -120,7 +132,7 @@ async def proxy_routes(request: web.Request) -> web.Response:
            from routes r left join servers s on s.id = r.server left join users u on u.id = s.user_id
            left join services v on r.server = 'service:' || v.id
            left join activity a on a.subject = 'server:' || r.server
-           group by r.server order by min(r.number) limit $1 offset $2""",
+           group by r.server order by r.server <> 'hub', min(r.number) limit $1 offset $2""",
         page.limit,
         page.offset,
     )

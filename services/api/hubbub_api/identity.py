@@ -1,4 +1,4 @@
-"""GET /user; GET /authorizations/token/{token}."""
+"""GET /user."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ from aiohttp import web
 from hubbub.access import Identity
 from hubbub.domain import scope
 from hubbub.roles import IDENTIFY, IDENTIFY_SERVICE
-from hubbub.web.request import GATE, ApiError, bearer, identify
+from hubbub.web.request import GATE, ApiError, identify
 from hubbub_api.answers import answer
 from hubbub_api.endpoint import Endpoints
 from hubbub_api.keys import MODELS, VIEWS
@@ -23,10 +23,10 @@ async def myself(request: web.Request) -> web.Response:
     identity = await identify(request)
     if identity is None:
         raise ApiError(403)
-    return answer(await _model(request, identity))
+    return answer(await model_of(request, identity))
 
 
-async def _model(request: web.Request, identity: Identity) -> Model:
+async def model_of(request: web.Request, identity: Identity) -> Model:
     """One query at most if the asker may read no servers of their own."""
     tree = request.app[GATE].access.roles.tree
     known = tree.expand(IDENTIFY if identity.kind == "user" else IDENTIFY_SERVICE, **{identity.kind: identity.name})
@@ -37,19 +37,3 @@ async def _model(request: web.Request, identity: Identity) -> Model:
         options = await views.options(servers)
     seeing = replace(identity, scopes=identity.scopes | known)
     return request.app[MODELS].identity(identity, seeing, servers, options)
-
-
-@routes.get("/authorizations/token/{token}", answers={200: Model}, deprecated=True)
-async def whose_token(request: web.Request) -> web.Response:
-    """Says whose a token is, and what it may do. For old services, which ask with a token of their own."""
-    if bearer(request) is None or (asker := await identify(request)) is None:
-        raise ApiError(403)
-    identity = await request.app[GATE].access.by_token(request.match_info["token"])
-    if identity is None or not _may_know(asker, identity):
-        raise ApiError(404)
-    return answer(await _model(request, identity))
-
-
-def _may_know(asker: Identity, identity: Identity) -> bool:
-    same = (asker.kind, asker.name) == (identity.kind, identity.name)
-    return same or asker.admin or asker.kind == "service"

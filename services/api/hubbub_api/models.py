@@ -10,8 +10,9 @@ from hubbub.domain.names import escape, full_name, prefix
 from hubbub.roles import Roles
 from hubbub_api.activity import Activities, newest
 from hubbub_api.answers import stamp
+from hubbub_api.rows import ServerRow, UserRow
 from hubbub_api.schemas import IdentifiedService, IdentifiedUser, Server, Service, User
-from hubbub_api.views import ServerRow, UserRow, Views
+from hubbub_api.views import Views
 
 READ_USER = (
     "read:users",
@@ -113,7 +114,9 @@ class Models:
             "scopes": sorted(asker.scopes),
         }
         if asker.kind == "service":
-            found: IdentifiedService = self.service(seeing, Service(name=asker.name), IdentifiedService, **about)
+            # What else is known of a service is asked for by its name; here only that it could be seen.
+            known = Service(name=asker.name, url=None, prefix="", command=[], pid=0, info=None, display=None)
+            found: IdentifiedService = self.service(seeing, known, IdentifiedService, **about)
             return found
         row = UserRow(
             id=asker.id,

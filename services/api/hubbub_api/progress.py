@@ -12,8 +12,8 @@ from aiohttp import web
 from hubbub.web.request import HEADERS, ApiError, identify, require
 from hubbub_api.endpoint import Endpoints
 from hubbub_api.keys import BUS, FOLLOWER, VIEWS
+from hubbub_api.rows import ServerRow
 from hubbub_api.user_servers import DEFAULT, NAMED, find, target
-from hubbub_api.views import ServerRow
 
 routes = Endpoints("servers")
 

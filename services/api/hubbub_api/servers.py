@@ -33,7 +33,7 @@ from hubbub.web.request import GATE
 from hubbub_api import limits
 from hubbub_api.idempotency import Kept, Repeated, key_of
 from hubbub_api.keys import BUS, COMMITTER, FOLLOWER, POOL, VIEWS
-from hubbub_api.views import ServerRow, UserRow
+from hubbub_api.rows import ServerRow, UserRow
 
 #: User options travel to a worker in one message, sealed, perhaps with those of others.
 LARGEST_OPTIONS = 128 * 1024

@@ -1,6 +1,7 @@
 """GET /services; GET, POST, DELETE /services/{service}: those of the configuration, and more while the hub runs."""
 
 import asyncio
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from uuid import uuid4
 
@@ -45,9 +46,11 @@ NOTE = "Given when the service was registered"
 async def listing(request: web.Request) -> web.Response:
     """Lists the services that the asker may list, by name. Never in pages."""
     identity = require_any(await identify(request), "list:services", filters=("service", "user", "group", "server"))
-    entries = await registry.everything(request.app[VIEWS], request.app[GATE].options)
+    views = request.app[VIEWS]
+    entries = await registry.everything(views, request.app[GATE].options)
     seen = [entry for entry in entries if identity.may("list:services", service=entry.spec.name)]
-    return answer({entry.spec.name: _model(request, identity, entry) for entry in seen})
+    pids = await _pids(views, seen)
+    return answer({entry.spec.name: _model(request, identity, entry, pids) for entry in seen})
 
 
 @routes.get("/services/{service}", scopes=READ_SERVICE, answers={200: Service})
@@ -55,7 +58,14 @@ async def show(request: web.Request) -> web.Response:
     """Shows a service, as far as the asker may see it."""
     name = request.match_info["service"]
     identity = require(await identify(request), *READ_SERVICE, service=name)
-    return answer(_model(request, identity, await _find(request, request.app[VIEWS], name)))
+    views = request.app[VIEWS]
+    entry = await _find(request, views, name)
+    return answer(_model(request, identity, entry, await _pids(views, [entry])))
+
+
+async def _pids(views: Views, entries: Iterable[Entry]) -> Mapping[str, int]:
+    """Of those that the house runs itself."""
+    return await views.service_pids() if any(entry.command for entry in entries) else {}
 
 
 async def _find(request: web.Request, views: Views, name: str) -> Entry:
@@ -65,7 +75,7 @@ async def _find(request: web.Request, views: Views, name: str) -> Entry:
     return entry
 
 
-def _model(request: web.Request, identity: Identity, entry: Entry) -> Service:
+def _model(request: web.Request, identity: Identity, entry: Entry, pids: Mapping[str, int]) -> Service:
     gate, spec = request.app[GATE], entry.spec
     model: Service = request.app[MODELS].service(
         identity,
@@ -76,7 +86,7 @@ def _model(request: web.Request, identity: Identity, entry: Entry) -> Service:
             url=spec.url,
             prefix=entry.prefix(gate.options.base_url),
             command=list(entry.command),
-            pid=0,
+            pid=pids.get(spec.name, 0),
             info=spec.info,
             display=spec.display,
         ),
@@ -111,7 +121,7 @@ async def create(request: web.Request) -> web.Response:
             await tx.act(TOKENS, uuid4().hex, IssueToken(user="", service=name, hash=hashed, note=NOTE))
 
     async def render(views: Views, _: None) -> web.Response:
-        return answer(_model(request, identity, await _find(request, views, name)), 201)
+        return answer(_model(request, identity, await _find(request, views, name), {}), 201)
 
     response = await commit(request, identity, register, render)
     if spec.url:

@@ -14,7 +14,7 @@ from hubbub.views import SERVERS, USERS
 from hubbub.web.request import GATE, ApiError
 from hubbub_api import servers
 from hubbub_api.keys import VIEWS
-from hubbub_api.views import UserRow
+from hubbub_api.rows import UserRow
 
 #: The end of an address: of a server, whose name may be empty.
 OF_SERVER = "/{owner}/{server:[^/]*}"

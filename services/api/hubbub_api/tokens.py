@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import NoReturn
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
@@ -52,14 +52,14 @@ class TokenAsked(msgspec.Struct, kw_only=True):
     """`scopes` or `roles`, not both; neither: all that its owner may do. `expires_in` is in seconds (true is 1).
 
     `auth` is for a request without a token or a cookie: what the login form would have sent, e.g.
-    `{"username": "ada", "password": "..."}`.
+    `{"username": "ada", "password": "..."}`; whatever else it is, it is nobody's.
     """
 
     note: str | None = None
     expires_in: int | bool | None = None
     scopes: list[str] | None = None
     roles: list[str] | None = None
-    auth: dict[str, str] | None = None
+    auth: Any = None
 
 
 async def _owner(request: web.Request, name: str) -> Identity:
@@ -119,7 +119,7 @@ async def create(request: web.Request) -> web.Response:
         asker = await _by_credentials(request, body.auth)
     owner = await request.app[GATE].access.user(name)
     if owner is None or not asker.may("tokens", user=name):
-        _refuse(asker, name)
+        raise ApiError(403, f"{asker.kind.title()} {name} not found or no permissions to generate tokens")
     _check_size(body)
     scopes, lifetime = _scopes(request, body), _lifetime(request, body)
     await _check_held(request, owner, scopes)
@@ -154,22 +154,17 @@ async def create(request: web.Request) -> web.Response:
     return await commit(request, asker, issue, render)
 
 
-async def _by_credentials(request: web.Request, credentials: dict[str, str] | None) -> Identity:
+async def _by_credentials(request: web.Request, credentials: Any) -> Identity:
     """Whoever the authenticator says it is: they must be known already. From here on the request is theirs."""
-    name = None if credentials is None else await request.app[AUTHS].whose(request, credentials)
+    name = None
+    if isinstance(credentials, dict) and all(isinstance(each, str) for each in credentials.values()):
+        name = await request.app[AUTHS].whose(request, credentials)
     access = request.app[GATE].access
     found = None if name is None else await access.user(name)
     if found is None:
         raise ApiError(403)
     request[IDENTITY] = asker = replace(found, members=await access.members(found.scopes))
     return asker
-
-
-def _refuse(asker: Identity, name: str) -> NoReturn:
-    """Raises the 403 of somebody who may not make tokens for *name*, if there is anybody of that name at all."""
-    if not scope.held_at_all(asker.scopes, "tokens"):
-        require(asker, "tokens", user=name)
-    raise ApiError(403, f"{asker.kind.title()} {name} not found or no permissions to generate tokens")
 
 
 def _check_size(body: TokenAsked) -> None:

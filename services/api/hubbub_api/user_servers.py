@@ -24,9 +24,10 @@ from hubbub_api.endpoint import Endpoints
 from hubbub_api.idempotency import Repeated, key_of
 from hubbub_api.keys import BUS, MODELS, POOL, VIEWS
 from hubbub_api.removal import remove_server
+from hubbub_api.rows import ServerRow
 from hubbub_api.schemas import Server, some_of
 from hubbub_api.users import find_user
-from hubbub_api.views import ServerRow, Views
+from hubbub_api.views import Views
 
 routes = Endpoints("servers")
 H = TypeVar("H", bound=Callable[[web.Request], Awaitable[web.StreamResponse]])

@@ -19,12 +19,13 @@ from hubbub.web.request import ApiError, identify, require, require_any
 from hubbub_api import servers
 from hubbub_api.answers import answer, asked, page_of, query_of
 from hubbub_api.commit import commit
-from hubbub_api.endpoint import Endpoints
+from hubbub_api.endpoint import LONG_LIST, Endpoints
 from hubbub_api.keys import MODELS, VIEWS
 from hubbub_api.models import READ_USER
 from hubbub_api.removal import remove_user
+from hubbub_api.rows import UserRow
 from hubbub_api.schemas import Limit, Offset, User, needing, some_of
-from hubbub_api.views import UserRow, Views
+from hubbub_api.views import Views
 
 routes = Endpoints("users")
 
@@ -122,7 +123,11 @@ async def listing(request: web.Request) -> web.Response:
 
 
 @routes.post(
-    "/users", scopes=("admin:users",), body=needing(NewUsers, "usernames"), answers={201: list[User], 409: None}
+    "/users",
+    scopes=("admin:users",),
+    body=needing(NewUsers, "usernames"),
+    answers={201: list[User], 409: None},
+    largest=LONG_LIST,
 )
 async def create_many(request: web.Request) -> web.Response:
     """Makes users: those that there are not yet, which are the answer. Names are put into lower case."""

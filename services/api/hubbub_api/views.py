@@ -1,21 +1,16 @@
-"""What the API reads: users and servers as rows of the views, with what is derived from them."""
+"""What the API reads of users and servers."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import asyncpg
 import msgspec
 
 from hubbub.batch import Batch
-from hubbub.domain.server_messages import Failure
-from hubbub.domain.server_states import Held, Known, Running, Server, Spawning, Started, Stopped, Stopping
 from hubbub.transaction import Transaction
 from hubbub.vault import Fetches, Vault
-
-_STATE = msgspec.json.Decoder(Server)
+from hubbub_api.rows import ServerRow, UserRow, server_of, user_of
 
 # Ready: running, and routed on every joined proxy, of which there is at least one.
 READY = """
@@ -28,100 +23,6 @@ _SERVERS = f"""
     from servers s join users u on u.id = s.user_id
     left join activity a on a.subject = 'server:' || s.id left join vault v on v.key = 'options:' || s.id
 """
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class ServerRow:
-    """`options`: the user options as the vault has them (see `Views.options`)."""
-
-    id: str
-    number: int
-    user_id: str
-    owner: str
-    state: Known
-    ready: bool
-    last_activity: datetime | None
-    options: bytes | None
-
-    @property
-    def name(self) -> str:
-        return self.state.name
-
-    @property
-    def display_name(self) -> str:
-        return self.state.display_name or self.state.name
-
-    @property
-    def kind(self) -> str:
-        return type(self.state).__name__
-
-    @property
-    def attempt(self) -> int:
-        return self.state.attempt
-
-    @property
-    def active(self) -> bool:
-        return not isinstance(self.state, Stopped)
-
-    @property
-    def holder(self) -> str | None:
-        return self.state.holder if isinstance(self.state, Held) else None
-
-    @property
-    def prefix(self) -> str | None:
-        return self.state.prefix if isinstance(self.state, Held) else None
-
-    @property
-    def url(self) -> str | None:
-        return self.state.url if isinstance(self.state, Started | Running) else None
-
-    @property
-    def since(self) -> datetime | None:
-        return self.state.since if isinstance(self.state, Held) else None
-
-    @property
-    def failure(self) -> Failure | None:
-        return self.state.failure if isinstance(self.state, Stopped | Stopping) else None
-
-    @property
-    def pending(self) -> str | None:
-        """Running but not yet routed everywhere is still a spawn to whoever waits for it."""
-        if isinstance(self.state, Spawning | Started) or (isinstance(self.state, Running) and not self.ready):
-            return "spawn"
-        return "stop" if isinstance(self.state, Stopping) else None
-
-
-@dataclass(frozen=True, kw_only=True)
-class UserRow:
-    """`granted`: the roles that the user holds besides those that everybody and every administrator has."""
-
-    id: str
-    number: int
-    name: str
-    admin: bool
-    created: datetime | None
-    last_activity: datetime | None
-    groups: list[str]
-    granted: list[str]
-
-
-def _server(row: asyncpg.Record, prefix: str = "") -> ServerRow:
-    state = _STATE.decode(row[f"{prefix}state"])
-    assert isinstance(state, Known)
-    return ServerRow(
-        id=row[f"{prefix}id"],
-        number=row[f"{prefix}number"],
-        user_id=state.user,
-        owner=row[f"{prefix}owner"],
-        state=state,
-        ready=row[f"{prefix}ready"],
-        last_activity=row[f"{prefix}last_activity"],
-        options=row[f"{prefix}options"],
-    )
-
-
-def _user(row: asyncpg.Record) -> UserRow:
-    return UserRow(**{field: row[field] for field in UserRow.__dataclass_fields__})
 
 
 class Views:
@@ -147,11 +48,11 @@ class Views:
 
     async def server(self, owner: str, name: str) -> ServerRow | None:
         row = await self.row(f"{_SERVERS} where u.name = $1 and s.name = $2", owner, name)
-        return _server(row) if row else None
+        return server_of(row) if row else None
 
     async def server_by_id(self, id: str) -> ServerRow | None:
         row = await self.row(f"{_SERVERS} where s.id = $1", id)
-        return _server(row) if row else None
+        return server_of(row) if row else None
 
     async def servers_of(self, users: Iterable[str], *, stopped: bool = True) -> dict[str, list[ServerRow]]:
         """By the users' ids; without stopped ones unless asked for."""
@@ -159,7 +60,7 @@ class Views:
         rows = await self.fetch(f"{_SERVERS} where s.user_id = any($1){only} order by s.number", list(users))
         found: defaultdict[str, list[ServerRow]] = defaultdict(list)
         for row in rows:
-            server = _server(row)
+            server = server_of(row)
             found[server.user_id].append(server)
         return found
 
@@ -209,7 +110,7 @@ class Views:
         rows = await self.fetch(_PERSON, name, stopped)
         if not rows:
             return None
-        return _user(rows[0]), [_server(row, "server_") for row in rows if row["server_id"]]
+        return user_of(rows[0]), [server_of(row, "server_") for row in rows if row["server_id"]]
 
     async def service_pids(self) -> dict[str, int]:
         """The processes of the managed services that run, by name; each on the host of its worker."""
@@ -224,12 +125,12 @@ class Views:
 
     async def user(self, name: str) -> UserRow | None:
         row = await self.row(f"{_USERS} where u.name = $1", name)
-        return _user(row) if row else None
+        return user_of(row) if row else None
 
     async def users_named(self, names: Sequence[str]) -> list[UserRow]:
         """Those of *names* that there are, oldest first."""
         return [
-            _user(row) for row in await self.fetch(f"{_USERS} where u.name = any($1) order by u.number", list(names))
+            user_of(row) for row in await self.fetch(f"{_USERS} where u.name = any($1) order by u.number", list(names))
         ]
 
     async def users(
@@ -271,7 +172,7 @@ class Views:
             *values,
         )
         if rows:
-            return [_user(row) for row in rows], rows[0]["total"]
+            return [user_of(row) for row in rows], rows[0]["total"]
         if offset == 0:
             return [], 0
         counted = await self.row(f"select count(*) from users u where {condition}", *values[:-1])

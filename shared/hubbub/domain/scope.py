@@ -37,10 +37,15 @@ def intersect(left: Collection[str], right: Collection[str], members: Members = 
     """
     left, right = frozenset(left), frozenset(right)
     common = left & right
-    return common.union(
-        [each for each in left - common if covers(right, each, members)],
-        [each for each in right - common if covers(left, each, members)],
+    return shortest(
+        common.union(
+            [each for each in left - common if covers(right, each, members)],
+            [each for each in right - common if covers(left, each, members)],
+        )
     )
+
+
+shortest = scope_tree.shortest
 
 
 def covers(scopes: Collection[str], scope: str, members: Members = NOBODY) -> bool:

@@ -5,7 +5,7 @@ owner), `!server` and `!service` (what the token was given to). See JupyterHub's
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -165,13 +165,18 @@ class Tree:
                 found |= self.children(scope)
             elif value := holder.get(filter):
                 found |= self.children(f"{scope}={value}")
-        return frozenset(found)
+        return shortest(found)
 
     def describe(self, scope: str) -> str:
         """*scope* in words, for the page that asks for consent; an unknown one is its own description."""
         base, mark, filter = scope.partition("!")
         words = self._words.get(base, base)
         return f"{words} (only {scope_words.filter_in_words(filter)})" if mark else words
+
+
+def shortest(scopes: Collection[str]) -> frozenset[str]:
+    """*scopes* without those that have a filter although they are held without one."""
+    return frozenset(scope for scope in scopes if "!" not in scope or scope.partition("!")[0] not in scopes)
 
 
 def _closure(base: str, parents: Mapping[str, tuple[str, ...]]) -> frozenset[str]:

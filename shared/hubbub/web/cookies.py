@@ -12,8 +12,12 @@ SESSION_ID = "jupyterhub-session-id"
 
 def read_login(request: web.Request, cookie_secret: bytes, max_age_days: float) -> str | None:
     """The secret of the session that the login cookie names; None if it is absent, forged or too old."""
-    if not (value := request.cookies.get(LOGIN)):
-        return None
+    value = request.cookies.get(LOGIN)
+    return secret_in(value, cookie_secret, max_age_days) if value else None
+
+
+def secret_in(value: str, cookie_secret: bytes, max_age_days: float) -> str | None:
+    """What a login cookie of that *value* names; None if it is forged or too old."""
     decoded = decode_signed_value(cookie_secret, LOGIN, value, max_age_days=max_age_days)
     return decoded.decode() if decoded else None
 

@@ -66,7 +66,7 @@ def check(cookie_secret: bytes, header: str, token: str | None, binding: bytes, 
         raise Forgery(f"'_xsrf' argument missing from {method}")
     cookies = [value for value in cookie_values(header) if valid(cookie_secret, value, binding)]
     if not cookies or not valid(cookie_secret, token, binding):
-        raise Forgery("XSRF cookie does not match POST argument")
+        raise Forgery(f"XSRF cookie does not match {method} argument")
 
 
 __all__ = ["COOKIE", "Forgery", "bound_to", "check", "cookie_values", "make", "needed", "sent", "valid"]

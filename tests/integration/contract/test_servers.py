@@ -180,6 +180,11 @@ async def stream(target: Target, path: str) -> tuple[Answer, list[Any]]:
     return answer, [json.loads(line.removeprefix("data: ")) for line in lines]
 
 
+async def is_over(target: Target, place: str) -> bool:
+    """Whether nothing is left of a start."""
+    return (await target.done("GET", place))["stopped"] is True
+
+
 async def test_a_slow_start_from_its_request_to_its_cancellation(target: Target) -> None:
     names = await set_up(target, "user")
     place = f"/users/{names['user']}/server"
@@ -202,17 +207,13 @@ async def test_a_slow_start_from_its_request_to_its_cancellation(target: Target)
         rest = (await response.content.read()).decode()
     last = json.loads(rest.strip().rpartition("data: ")[2])
     assert (last["progress"], last.get("failed", False)) == (100, target.answers("the end of a cancelled start"))
-
-    async def over() -> bool:
-        return (await target.done("GET", place))["stopped"] is True
-
-    await eventually(over)
+    await eventually(lambda: is_over(target, place))
 
 
 async def test_the_stream_of_a_start(target: Target) -> None:
     names = await set_up(target, "user")
     place = f"/users/{names['user']}/servers/{names['server']}"
-    text(await target.api("POST", place, {"delay": 2.5}), 202)
+    text(await target.api("POST", place, {"delay": 4}), 202)
     answer, events = await stream(target, place)
     assert answer.headers["Content-Type"].startswith("text/event-stream")
     url = f"/user/{names['user']}/{names['server']}/"
@@ -233,6 +234,7 @@ async def test_the_stream_of_a_failed_start(target: Target) -> None:
     [event] = (await stream(target, place))[1]
     assert (event["progress"], event["failed"]) == (100, True)
     assert event["message"].startswith("Spawn failed: ")
+    await eventually(lambda: is_over(target, place))
     model = await target.done("GET", place)
     assert (model["ready"], model["pending"], model["stopped"]) == (False, None, True)
     text(await target.api("POST", place, {"user_options": {}}), 201)

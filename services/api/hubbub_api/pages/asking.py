@@ -10,7 +10,7 @@ from hubbub.access import Identity
 from hubbub.web.next_url import with_query
 from hubbub.web.request import GATE, NO_CREDENTIALS, ApiError, Handler, check_xsrf, identify, redirect
 from hubbub_api.keys import VIEWS
-from hubbub_api.views import UserRow
+from hubbub_api.rows import UserRow
 
 PersonHandler: TypeAlias = Callable[[web.Request, Identity], Awaitable[web.StreamResponse]]
 

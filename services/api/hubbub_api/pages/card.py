@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hubbub.domain.names import escape, prefix
 from hubbub.domain.server_states import Stopped
 from hubbub.web.next_url import with_query
-from hubbub_api.views import ServerRow
+from hubbub_api.rows import ServerRow
 
 CANCELLED = "cancelled"
 

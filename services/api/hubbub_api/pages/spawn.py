@@ -15,7 +15,7 @@ from hubbub_api.keys import VIEWS
 from hubbub_api.limits import Throttled
 from hubbub_api.pages.asking import logged_in, owner_of
 from hubbub_api.pages.card import Card, card
-from hubbub_api.views import ServerRow, UserRow
+from hubbub_api.rows import ServerRow, UserRow
 
 
 def routes(prefix: str) -> list[web.RouteDef]:

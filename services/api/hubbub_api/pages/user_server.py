@@ -20,7 +20,7 @@ from hubbub_api.answers import own_url
 from hubbub_api.keys import VIEWS
 from hubbub_api.pages.asking import logged_in, prefix_of, to_login
 from hubbub_api.pages.card import Card, card, failure_of
-from hubbub_api.views import ServerRow
+from hubbub_api.rows import ServerRow
 
 #: As many round trips between hub and proxy as a browser is put through before it is told.
 MOST_REDIRECTS = 4
