@@ -8,6 +8,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 NPM := $(VENV)/share/hubbub/npm
 
+# The one to compare with, in an environment of its own.
+JUPYTERHUB := .venv-jupyterhub
+CONTRACT := tests/integration/contract
+
 PACKAGES := shared services/api services/auth services/spawner-worker services/proxy-sync services/poller deploy/local
 MEMBERS := hubbub hubbub-api hubbub-auth hubbub-spawner-worker hubbub-proxy-sync hubbub-poller hubbub-local
 DEBIAN := chromium fonts-dejavu-core
@@ -39,8 +43,9 @@ test-system: setup-dev ## run the tests that need Debian packages, which it inst
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(DEBIAN) >/dev/null; }
 	$(BIN)/python -m pytest tests/system $(ARGS)
 
-test-long: setup-dev ## run the tests that take minutes
-	$(BIN)/python -m pytest --ignore=tests/system -m long $(ARGS)
+test-long: setup-dev $(JUPYTERHUB)/.set-up ## run the tests that take minutes, and those that ask JupyterHub itself
+	HUBBUB_JUPYTERHUB_PYTHON=$(CURDIR)/$(JUPYTERHUB)/bin/python \
+	  $(BIN)/python -m pytest --ignore=tests/system -m long $(ARGS)
 
 check: setup-dev ## check format, lint, types and the walls between the packages
 	$(BIN)/ruff format --check .
@@ -59,11 +64,20 @@ lock: ## pin what pyproject.toml asks for into requirements.lock and requirement
 	scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && \
 	  $(PYTHON) -m venv "$$scratch" && "$$scratch/bin/pip" --disable-pip-version-check install --quiet uv==0.13.8 && \
 	  "$$scratch/bin/uv" $(LOCK) -o requirements.lock && \
-	  "$$scratch/bin/uv" $(LOCK) --group dev -o requirements-dev.lock
+	  "$$scratch/bin/uv" $(LOCK) --group dev -o requirements-dev.lock && \
+	  echo 'jupyterhub==6.1.1' | "$$scratch/bin/uv" pip compile --quiet --universal --python-version 3.11 \
+	    --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
+	    --custom-compile-command "make lock" - -o $(CONTRACT)/jupyterhub.lock
 
 clean: ## remove what was installed and built; data folders stay
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(JUPYTERHUB) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find $(PACKAGES) tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(JUPYTERHUB)/.set-up: $(CONTRACT)/jupyterhub.lock $(VENV)/.made
+	@echo 'installing JupyterHub, to compare with, into $(JUPYTERHUB)'
+	@$(PYTHON) -m venv $(JUPYTERHUB)
+	@$(JUPYTERHUB)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r $<
+	@touch $@
 
 # Stamps: each is newer than all it was made from, so that the next run has nothing to do.
 

@@ -40,6 +40,10 @@ PHASES = [Phase.generate, Phase.shrink]
 NEVER_SUCCEED = {
     "GET /users/{user}/server/progress": "takes a start that is under way",
     "GET /users/{user}/servers/{name}/progress": "the same",
+    "POST /authorizations/token": "it is gone: 404, with a sentence (contract, 1.4)",
+    "POST /authorizations/token/{token}": "the same",
+    "GET /authorizations/cookie/{name}": "takes a cookie that only a browser has",
+    "GET /authorizations/cookie/{name}/{value}": "the same",
     "POST /batchspawner": "takes the token of a server",
     "POST /oauth2/token": "takes a code that only a browser is given",
     "POST /services/{service}": "takes addresses and ids that fit together; `World` makes one",
@@ -140,7 +144,7 @@ class World:
             "body.user": "users",
             "body.usernames[*]": "new",
             "body.group": "groups",
-            "body.groups[*]": "other",
+            "body.groups[*]": "new",
             "body.users[*]": "users",
             "body.scopes[*]": "scopes",
         }
