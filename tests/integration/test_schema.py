@@ -40,6 +40,8 @@ PHASES = [Phase.generate, Phase.shrink]
 NEVER_SUCCEED = {
     "GET /users/{user}/server/progress": "takes a start that is under way",
     "GET /users/{user}/servers/{name}/progress": "the same",
+    "GET /users/{user}/server/log": "takes a server that a worker holds",
+    "GET /users/{user}/servers/{name}/log": "the same",
     "POST /authorizations/token": "it is gone: 404, with a sentence (contract, 1.4)",
     "POST /authorizations/token/{token}": "the same",
     "GET /authorizations/cookie/{name}": "takes a cookie that only a browser has",

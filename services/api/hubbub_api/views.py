@@ -56,7 +56,8 @@ class Views:
 
     async def servers_of(self, users: Iterable[str], *, stopped: bool = True) -> dict[str, list[ServerRow]]:
         """By the users' ids; without stopped ones unless asked for."""
-        only = "" if stopped else " and s.kind <> 'Stopped'"
+        # Spelled so that these users' servers are looked up, not all that are active gone through.
+        only = "" if stopped else " and s.kind || '' <> 'Stopped'"
         rows = await self.fetch(f"{_SERVERS} where s.user_id = any($1){only} order by s.number", list(users))
         found: defaultdict[str, list[ServerRow]] = defaultdict(list)
         for row in rows:
