@@ -31,6 +31,10 @@ class Views:
     def __init__(self, source: Fetches, vault: Vault) -> None:
         self._source = source
         self._vault = vault
+        # Those who ask at the same moment, as in a burst of starts, ask together.
+        self._users = Batch(self._load_users)
+        self._servers = Batch(self._load_servers)
+        self._servers_by_id = Batch(self._load_servers_by_id)
         self._active = Batch(self._load_active)
         self._ids = Batch(self._load_ids)
 
@@ -47,12 +51,22 @@ class Views:
         return rows[0] if rows else None
 
     async def server(self, owner: str, name: str) -> ServerRow | None:
-        row = await self.row(f"{_SERVERS} where u.name = $1 and s.name = $2", owner, name)
-        return server_of(row) if row else None
+        return await self._servers.get((owner, name))
+
+    async def _load_servers(self, names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], ServerRow]:
+        wanted = "select * from unnest($1::text[], $2::text[]) as w (owner, name)"
+        rows = await self.fetch(
+            f"{_SERVERS} join ({wanted}) w on w.owner = u.name and w.name = s.name",
+            [owner for owner, _ in names],
+            [name for _, name in names],
+        )
+        return {(row["owner"], server.name): server for row, server in ((row, server_of(row)) for row in rows)}
 
     async def server_by_id(self, id: str) -> ServerRow | None:
-        row = await self.row(f"{_SERVERS} where s.id = $1", id)
-        return server_of(row) if row else None
+        return await self._servers_by_id.get(id)
+
+    async def _load_servers_by_id(self, ids: Sequence[str]) -> dict[str, ServerRow]:
+        return {row["id"]: server_of(row) for row in await self.fetch(f"{_SERVERS} where s.id = any($1)", list(ids))}
 
     async def servers_of(self, users: Iterable[str], *, stopped: bool = True) -> dict[str, list[ServerRow]]:
         """By the users' ids; without stopped ones unless asked for."""
@@ -84,14 +98,14 @@ class Views:
         return found
 
     async def active(self, user: str) -> list[ServerRow]:
-        """The user's (by id) servers that are not stopped; those who ask at the same moment ask together."""
+        """The user's (by id) servers that are not stopped."""
         return await self._active.get(user) or []
 
     async def _load_active(self, users: Sequence[str]) -> dict[str, list[ServerRow]]:
         return await self.servers_of(users, stopped=False)
 
     async def ids(self, user: str) -> tuple[str, dict[str, str]] | None:
-        """The id of a user, and those of their servers by name; those who ask at the same moment ask together."""
+        """The id of a user, and those of their servers by name."""
         return await self._ids.get(user)
 
     async def _load_ids(self, users: Sequence[str]) -> dict[str, tuple[str, dict[str, str]]]:
@@ -125,8 +139,10 @@ class Views:
         return found
 
     async def user(self, name: str) -> UserRow | None:
-        row = await self.row(f"{_USERS} where u.name = $1", name)
-        return user_of(row) if row else None
+        return await self._users.get(name)
+
+    async def _load_users(self, names: Sequence[str]) -> dict[str, UserRow]:
+        return {user.name: user for user in await self.users_named(names)}
 
     async def users_named(self, names: Sequence[str]) -> list[UserRow]:
         """Those of *names* that there are, oldest first."""
