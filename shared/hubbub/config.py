@@ -16,7 +16,7 @@ from hubbub import declared
 from hubbub.addresses import BadAddress, netloc, parsed, slashed
 from hubbub.domain.service import Spec
 from hubbub.honoured import HONOURED, SECRET
-from hubbub.sections import ConfigError, Hub, Ours, ProxyOptions, SpawnerOptions, class_names, plain, read
+from hubbub.sections import ConfigError, Hub, Ours, Periodic, ProxyOptions, SpawnerOptions, class_names, plain, read
 from hubbub.services import BadService, spec_of
 from hubbub.settings import Settings
 from hubbub.tokens import LONGEST_TOKEN
@@ -40,6 +40,7 @@ class Options:
         self.hub = read(traits, ("JupyterHub",), Hub)
         self.ours = self._ours()
         self.spawner = read(traits, ("Spawner", *class_names(self.hub.spawner_class)), SpawnerOptions)
+        self.periodic = read(traits, ("PeriodicMetricsCollector",), Periodic)
         self.proxy = read(traits, ("Proxy", "ConfigurableHTTPProxy"), ProxyOptions)
         self.warnings = _not_honoured(traits, self.hub)
         if self.hub.api_page_max_limit < 1 or self.hub.api_page_default_limit < 1:

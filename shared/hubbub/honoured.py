@@ -61,6 +61,7 @@ HONOURED: dict[str, frozenset[str]] = {
             "api_tokens",
             "service_check_interval",
             "admin_users",
+            "admin_access",
             "allow_named_servers",
             "named_server_limit_per_user",
             "concurrent_spawn_limit",
@@ -74,6 +75,7 @@ HONOURED: dict[str, frozenset[str]] = {
             "redirect_to_server",
             "cleanup_servers",
             "cleanup_proxy",
+            "authenticate_prometheus",
             "tornado_settings",
             "log_level",
         ]
@@ -88,6 +90,14 @@ HONOURED: dict[str, frozenset[str]] = {
             "pool",
             "worker_capacity",
             "token_limit_per_user",
+        ]
+    ),
+    "PeriodicMetricsCollector": frozenset(
+        [
+            "active_users_enabled",
+            "event_loop_interval_enabled",
+            "event_loop_interval_resolution",
+            "event_loop_interval_log_threshold",
         ]
     ),
     "Spawner": _SPAWNER,

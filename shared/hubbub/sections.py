@@ -1,8 +1,9 @@
 """The sections of the operator's configuration, as far as the house itself reads them."""
 
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
+from msgspec import Meta
 from traitlets.config import Config
 from traitlets.config.loader import LazyConfigValue
 
@@ -37,6 +38,7 @@ class Hub(msgspec.Struct, kw_only=True):
     custom_scopes: dict[str, dict[str, Any]] = {}
     extra_user_scopes: set[str] = set()
     admin_users: set[str] = set()
+    admin_access: bool = False
     allow_named_servers: bool = False
     named_server_limit_per_user: int = 0
     concurrent_spawn_limit: int = 100
@@ -50,6 +52,7 @@ class Hub(msgspec.Struct, kw_only=True):
     redirect_to_server: bool = True
     cleanup_servers: bool = True
     cleanup_proxy: bool = True
+    authenticate_prometheus: bool = True
     tornado_settings: dict[str, Any] = {}
     log_level: int | str = "INFO"
 
@@ -65,6 +68,15 @@ class Ours(msgspec.Struct, kw_only=True):
     pool: str = "default"
     worker_capacity: int = 64
     token_limit_per_user: int = 1000
+
+
+class Periodic(msgspec.Struct, kw_only=True):
+    """`c.PeriodicMetricsCollector`, as far as there is something to choose. Times are in seconds."""
+
+    active_users_enabled: bool = True
+    event_loop_interval_enabled: bool = True
+    event_loop_interval_resolution: Annotated[float, Meta(gt=0)] = 0.05
+    event_loop_interval_log_threshold: float = 1
 
 
 class SpawnerOptions(msgspec.Struct, kw_only=True):

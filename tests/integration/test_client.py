@@ -109,7 +109,7 @@ async def test_a_start_with_an_idempotency_key_has_one_effect(slow: Hub) -> None
         ("POST", "/users/ada/servers/Bad_Name", None, 400, None),
         ("POST", "/users/ada/server", [1], 400, "Body must be a JSON dict or empty"),
         ("POST", "/users/ada/server", {"x": "y" * 131_072}, 400, "user_options take 131080 bytes; 131072 are allowed"),
-        ("POST", "/users/ada/tokens", {"expires_in": 0}, 400, "expires_in must be at least 1 second"),
+        ("POST", "/users/ada/tokens", {"expires_in": 0}, 400, "expires_in must be a positive integer or null, not 0"),
         ("POST", "/users/ada/tokens", {"scopes": ["nonsense"]}, 400, "No such scope: 'nonsense'"),
         ("POST", "/users/ada/activity", {}, 400, "body must contain at least one of `last_activity` or `servers`"),
         ("GET", "/users/ada/server/progress", None, 404, None),

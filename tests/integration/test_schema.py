@@ -48,6 +48,7 @@ NEVER_SUCCEED = {
     "GET /authorizations/cookie/{name}/{value}": "the same",
     "POST /batchspawner": "takes the token of a server",
     "POST /oauth2/token": "takes a code that only a browser is given",
+    "POST /users/{user}/admin-access": "takes c.JupyterHub.admin_access, which is off",
     "POST /services/{service}": "takes addresses and ids that fit together; `World` makes one",
     "PUT /users/{user}/server": "the default server is there by itself (contract, 1.4)",
 }

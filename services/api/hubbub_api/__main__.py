@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from contextlib import AsyncExitStack
 
 import structlog
@@ -27,6 +28,7 @@ from hubbub_api.colleagues import Colleagues
 from hubbub_api.forward import Auths
 from hubbub_api.malformed import Runner
 from hubbub_api.managed import ManagedServices
+from hubbub_api.metrics import METRICS
 from hubbub_api.models import Models
 from hubbub_api.reports import ReportBook
 from hubbub_api.service_health import HealthChecks
@@ -42,12 +44,13 @@ NEEDS = ("postgres_url", "nats_url", "cookie_secret", "vault_key", "bus_key", "f
 
 
 def main() -> None:
+    began = time.monotonic()
     settings = Settings.from_environ(needs=NEEDS)
     options = service.load_options(settings)
-    service.run("api", settings, lambda stop: serve(settings, options, stop), options.hub.log_level)
+    service.run("api", settings, lambda stop: serve(settings, options, stop, began), options.hub.log_level)
 
 
-async def serve(settings: Settings, options: Options, stop: asyncio.Event) -> None:
+async def serve(settings: Settings, options: Options, stop: asyncio.Event, began: float) -> None:
     vault, services = Vault(settings.vault_key), _managed(settings, options)
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(eventlog.pool(settings.postgres_url))
@@ -74,7 +77,7 @@ async def serve(settings: Settings, options: Options, stop: asyncio.Event) -> No
         app[keys.BUS] = bus
         app[keys.ACTIVITIES] = activities
         app[keys.VIEWS] = Views(pool, vault)
-        app[keys.MODELS] = Models(options.base_url, access.roles, activities)
+        app[keys.MODELS] = Models(options, access.roles, activities)
 
         colleagues = Colleagues(settings.lease_seconds)
         keeper = ManagedServices(pool, committer, bus, options, services)
@@ -96,6 +99,7 @@ async def serve(settings: Settings, options: Options, stop: asyncio.Event) -> No
             await _answer(bus, claims, reports, sweeps, wanted)
             await keeper.settle()
             async with _listening(app, options):
+                app[METRICS].startup.observe(time.monotonic() - began)
                 service.announce("api", url=options.hub_bind_url)
                 await asyncio.wait(
                     {asyncio.create_task(stop.wait()), asyncio.create_task(told.wait())}, return_when="FIRST_COMPLETED"
@@ -111,6 +115,7 @@ async def serve(settings: Settings, options: Options, stop: asyncio.Event) -> No
             activities.run(),
             auths.run(),
             health.run(),
+            app[METRICS].watch_loop(),
             attend(),
         )
         if told.is_set():

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import asyncpg
 import structlog
 
+from hubbub.access import Identity
 from hubbub.away import AWAY
 
 log = structlog.get_logger()
@@ -24,6 +25,8 @@ class Activities:
         self._pool = pool
         self._every = every
         self._heard: dict[str, datetime] = {}
+        self._writing: dict[str, datetime] = {}
+        self._one_at_a_time = asyncio.Lock()
 
     def heard(self, *subjects: str, at: datetime | None = None) -> None:
         """Times only move forward."""
@@ -33,15 +36,28 @@ class Activities:
             if known is None or known < at:
                 self._heard[subject] = at
 
+    def asks(self, identity: Identity) -> None:
+        """Who asks is active, and so is the token they ask by."""
+        if identity.kind == "user":
+            self.heard(f"user:{identity.id}")
+            if identity.token:
+                self.heard(f"token:{identity.token_stream}")
+
     def newer(self, subject: str, stored: datetime | None) -> datetime | None:
         """The later of what is *stored* and what has not been written yet."""
-        waiting = self._heard.get(subject)
-        return waiting if stored is None or (waiting is not None and waiting > stored) else stored
+        return newest([stored, self._heard.get(subject), self._writing.get(subject)])
 
     async def write(self) -> None:
-        heard, self._heard = self._heard, {}
-        if not heard:
-            return
+        """What was heard until now is in the database when this returns, unless that is away."""
+        async with self._one_at_a_time:
+            self._writing, self._heard = self._heard, {}
+            try:
+                if self._writing:
+                    await self._upsert(self._writing)
+            finally:
+                self._writing = {}
+
+    async def _upsert(self, heard: dict[str, datetime]) -> None:
         # One order for all replicas, so that two of them never wait for each other's rows.
         subjects = sorted(heard)
         try:

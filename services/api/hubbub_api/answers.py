@@ -4,11 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
+from urllib.parse import urljoin
 
 import msgspec
 from aiohttp import web
 from yarl import URL
 
+from hubbub.config import Options
 from hubbub.domain.message import AlreadyExists, Busy, Forbidden, Invalid, LimitReached, NotFound, Rejected
 from hubbub.web.request import GATE, ApiError
 from hubbub_api.schemas import Error, Next, Paged, Pagination
@@ -125,7 +127,7 @@ class Page:
 
 def page_of(request: web.Request, *, always: bool = False) -> Page:
     """*always*: this list has its envelope whether it is asked for or not (which decides how long the page is)."""
-    wrapped = PAGINATION in [part.strip() for part in request.headers.get("Accept", "").split(",")]
+    wrapped = PAGINATION in [part.strip().lower() for part in request.headers.get("Accept", "").split(",")]
     hub = request.app[GATE].options.hub
     default = hub.api_page_default_limit if wrapped else hub.api_page_max_limit
     offset = _number(request, "offset", 0, abs)
@@ -145,6 +147,11 @@ def _number(request: web.Request, name: str, default: int, clamp: Callable[[int]
     if number > LARGEST_NUMBER:
         raise ApiError(400, f"Invalid {name}: too large")
     return number
+
+
+def public(options: Options, path: str) -> str | None:
+    """The full address of *path*; None unless the operator has told the hub's own (`c.JupyterHub.public_url`)."""
+    return urljoin(options.hub.public_url, path) if options.hub.public_url else None
 
 
 def own_url(request: web.Request) -> URL:

@@ -1,5 +1,6 @@
 """The application: which handler answers what, and what every answer has in common."""
 
+import os
 import time
 from contextlib import suppress
 
@@ -16,11 +17,13 @@ from hubbub.web import xsrf
 from hubbub.web.pages import ENVIRONMENT, environment
 from hubbub.web.request import GATE, HEADERS, IDENTITY, ApiError, Gate, Handler, check_xsrf, identify, standard_headers
 from hubbub_api import (
+    admin_access,
     authorizations,
     groups,
     hub,
     idempotency,
     identity,
+    metrics,
     oauth,
     openapi,
     pages,
@@ -49,6 +52,7 @@ TABLES = (
     users.routes,
     user_activity.routes,
     user_servers.routes,
+    admin_access.routes,
     progress.routes,
     tokens.routes,
     groups.routes,
@@ -58,6 +62,7 @@ TABLES = (
     share_codes.routes,
     plugin_routes.routes,
     hub.routes,
+    metrics.routes,
     openapi.routes,
     oauth.routes,
 )
@@ -84,6 +89,7 @@ def build(gate: Gate, auths: Auths) -> web.Application:
     app[LARGEST] = {handler: bytes for handler, bytes in largest.items() if bytes != LARGEST_BODY}
     app.on_response_prepare.append(_in_the_houses_way)
     app[ENVIRONMENT] = environment("hubbub_api")
+    app[metrics.METRICS] = metrics.Metrics(metrics.Shape.from_environ(os.environ), gate.options)
     prefix = gate.options.hub_prefix
     app[openapi.PUBLISHED] = openapi.publish(TABLES, prefix)
     for table in TABLES:
@@ -92,6 +98,7 @@ def build(gate: Gate, auths: Auths) -> web.Application:
     for path in AUTH_PATHS:
         app.router.add_route("*", prefix + path, auths.forward)
     app.router.add_get(f"{prefix}health", hub.health)
+    app.router.add_get(f"{prefix}metrics", metrics.show)
     app.router.add_route("*", f"{prefix}api/{{rest:.*}}", hub.unknown)
     app.add_routes(pages.routes(prefix))
     return app
@@ -102,6 +109,7 @@ async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Trace, log line, headers and errors of every request."""
     prefix = request.app[GATE].options.hub_prefix
     is_api = request.path.startswith(f"{prefix}api/") or request.path == f"{prefix}api"
+    is_api = is_api and request.match_info.handler is not metrics.show  # which is a page at both of its addresses
     began = time.monotonic()
     headers = request[HEADERS] = standard_headers(request.app[GATE].options, is_api=is_api)
     if (largest := request.app[LARGEST].get(request.match_info.handler)) is not None:
@@ -112,14 +120,10 @@ async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
             for name, value in headers.items():
                 if name not in response.headers:
                     response.headers[name] = value
+        seconds, shape = time.monotonic() - began, _shape(request)
+        request.app[metrics.METRICS].answered(request.method, shape, response.status, seconds)
         level = log.debug if response.status < 400 and request.method == "GET" else log.info
-        level(
-            "http",
-            method=request.method,
-            path=_shape(request),
-            status=response.status,
-            ms=round((time.monotonic() - began) * 1e3, 1),
-        )
+        level("http", method=request.method, path=shape, status=response.status, ms=round(seconds * 1e3, 1))
     return response
 
 
@@ -146,10 +150,8 @@ async def _api(request: web.Request, handler: Handler, prefix: str) -> web.Strea
             identity = await identify(request)
             if _can_be_forged(request, identity):
                 await check_xsrf(request, identity, is_api=True)
-            if identity is not None and identity.kind == "user":
-                request.app[ACTIVITIES].heard(f"user:{identity.id}")
-                if identity.token:
-                    request.app[ACTIVITIES].heard(f"token:{identity.token_stream}")
+            if identity is not None:
+                request.app[ACTIVITIES].asks(identity)
         return await _once(request, handler)
     except xsrf.Forgery as error:
         return refuse(403, str(error))

@@ -46,15 +46,6 @@ class Group(Struct, kw_only=True):
     roles: list[str] | UnsetType = UNSET
 
 
-class NewGroups(Struct, kw_only=True):
-    """All of `users` come into each of `groups`. `name` and `roles` are known, and mean nothing here."""
-
-    groups: list[str]
-    users: list[str] = []
-    name: str | UnsetType = UNSET
-    roles: list[Any] | UnsetType = UNSET
-
-
 class NewGroup(Struct, kw_only=True):
     """`name` and `roles` are known, and mean nothing here."""
 
@@ -63,12 +54,16 @@ class NewGroup(Struct, kw_only=True):
     roles: list[Any] | UnsetType = UNSET
 
 
-class SomeUsers(Struct, kw_only=True):
+class NewGroups(NewGroup, kw_only=True):
+    """All of `users` come into each of `groups`. `name` and `roles` are known, and mean nothing here."""
+
+    groups: list[str]
+
+
+class SomeUsers(NewGroup, kw_only=True):
     """`name` and `roles` are known, and mean nothing here."""
 
     users: list[str]
-    name: str | UnsetType = UNSET
-    roles: list[Any] | UnsetType = UNSET
 
 
 @routes.get("/groups", scopes=("list:groups",), query=Paging, answers={200: list[Group]})

@@ -65,8 +65,8 @@ class MovedProxy(msgspec.Struct, kw_only=True):
 class Shutdown(msgspec.Struct, kw_only=True):
     """Whether to stop the servers, and the proxy, too; unless told, as the configuration says."""
 
-    servers: bool | None = None
-    proxy: bool | None = None
+    servers: bool | UnsetType = UNSET
+    proxy: bool | UnsetType = UNSET
 
 
 class Said(msgspec.Struct):
@@ -127,12 +127,13 @@ async def proxy_routes(request: web.Request) -> web.Response:
     require(await identify(request), "proxy")
     page = page_of(request)
     rows = await request.app[POOL].fetch(
-        """select r.server, min(r.target) as target, min(u.name) as owner, min(s.name) as name, min(v.name) as service,
-                  min(s.prefix) as prefix, max(a.at) as last_activity, count(*) over () as total
-           from routes r left join servers s on s.id = r.server left join users u on u.id = s.user_id
-           left join services v on r.server = 'service:' || v.id
-           left join activity a on a.subject = 'server:' || r.server
-           group by r.server order by r.server <> 'hub', min(r.number) limit $1 offset $2""",
+        """select q.*, u.name as owner, s.name, s.prefix, v.name as service, a.at as last_activity
+           from (select r.server, min(r.target) as target, min(r.number) as number, count(*) over () as total
+                 from routes r group by r.server order by r.server <> 'hub', number limit $1 offset $2) q
+           left join servers s on s.id = q.server left join users u on u.id = s.user_id
+           left join services v on v.id = substr(q.server, 9) and q.server like 'service:%'
+           left join activity a on a.subject = 'server:' || q.server
+           order by q.server <> 'hub', q.number""",
         page.limit,
         page.offset,
     )
@@ -196,7 +197,7 @@ async def shutdown(request: web.Request) -> web.Response:
     """Ends the hub, after the servers if `servers` (default: `c.JupyterHub.cleanup_servers`) says so."""
     identity = require(await identify(request), "shutdown")
     body = await asked(request, Shutdown)
-    servers = request.app[GATE].options.cleanup_servers if body.servers is None else body.servers
+    servers = request.app[GATE].options.cleanup_servers if body.servers is UNSET else body.servers
 
     async def end() -> None:
         """Whoever supervises the house takes our exit status (`SHUT_DOWN`) for the order to end all of it."""

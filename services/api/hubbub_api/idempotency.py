@@ -36,10 +36,11 @@ class Kept(msgspec.Struct):
     @classmethod
     def of(cls, response: web.Response) -> "Kept":
         body = response.body if isinstance(response.body, bytes) else b""
-        return cls(response.status, response.content_type if response.status != 204 else "", body)
+        return cls(response.status, response.headers.get("Content-Type", ""), body)
 
     def response(self) -> web.Response:
-        return web.Response(status=self.status, body=self.body or None, content_type=self.content_type or None)
+        headers = {"Content-Type": self.content_type} if self.content_type else None
+        return web.Response(status=self.status, body=self.body or None, headers=headers)
 
 
 class Repeated(Exception):

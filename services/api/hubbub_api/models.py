@@ -1,16 +1,19 @@
 """Users and servers as clients see them: each field only if the asker may read it (contract, part 2)."""
 
+from datetime import datetime
 from typing import Any
 
 from msgspec import UNSET
 
 from hubbub.access import Identity
+from hubbub.config import Options
 from hubbub.domain import scope
+from hubbub.domain.message import Json
 from hubbub.domain.names import escape, full_name, prefix
 from hubbub.roles import Roles
 from hubbub_api.activity import Activities, newest
-from hubbub_api.answers import stamp
-from hubbub_api.rows import ServerRow, UserRow
+from hubbub_api.answers import public, stamp
+from hubbub_api.rows import ServerRow, UserRow, untouched
 from hubbub_api.schemas import IdentifiedService, IdentifiedUser, Server, Service, User
 from hubbub_api.views import Views
 
@@ -27,8 +30,8 @@ WITH_SERVERS = ("read:servers", "read:users")
 
 
 class Models:
-    def __init__(self, base_url: str, roles: Roles, activities: Activities) -> None:
-        self._base_url = base_url
+    def __init__(self, options: Options, roles: Roles, activities: Activities) -> None:
+        self._options = options
         self._roles = roles
         self._activities = activities
 
@@ -57,6 +60,8 @@ class Models:
 
         whole = may("read:users")
         default = next((server for server in servers if server.name == ""), None)
+        if stopped and default is None:
+            servers = [untouched(user), *servers]
         model = as_(name=user.name, **more)
         if whole or may("read:users:name", "read:roles:users"):
             model.admin = user.admin
@@ -72,7 +77,7 @@ class Models:
             model.created = stamp(user.created)
         if whole or may("read:users:activity"):
             heard = self._activities.newer(f"user:{user.id}", user.last_activity)
-            model.last_activity = stamp(newest([heard, *(self._heard(server) for server in servers)]))
+            model.last_activity = stamp(newest([heard, *(self._active_at(server) for server in servers)]))
         shown = {
             server.name: self.server(asker, server, options.get(server.id))
             for server in servers
@@ -85,24 +90,31 @@ class Models:
         return model
 
     def server(self, asker: Identity, server: ServerRow, options: Any = None, state: Any = None) -> Server:
+        base_url = self._options.base_url
         place = "server" if not server.name else f"servers/{server.name}"
+        url = server.prefix or prefix(base_url, server.owner, server.name)
+        progress_url = f"{base_url}hub/api/users/{escape(server.owner)}/{place}/progress"
+        empty: Json | None = {} if server.id else None
         return Server(
             name=server.name,
             display_name=server.display_name,
             full_name=full_name(server.owner, server.name),
-            last_activity=stamp(self._heard(server) or server.since),
+            last_activity=stamp(self._active_at(server)),
             started=stamp(server.since),
             pending=server.pending,
             ready=server.ready,
             stopped=not server.active,
-            url=server.prefix or prefix(self._base_url, server.owner, server.name),
-            user_options=options if options is not None else {},
-            progress_url=f"{self._base_url}hub/api/users/{escape(server.owner)}/{place}/progress",
-            state=(state or {}) if asker.may("admin:server_state", user=server.owner, server=server.name) else UNSET,
+            url=url,
+            user_options=options if options is not None else empty,
+            progress_url=progress_url,
+            full_url=public(self._options, url),
+            full_progress_url=public(self._options, progress_url),
+            state=(state or empty) if asker.may("admin:server_state", user=server.owner, server=server.name) else UNSET,
         )
 
-    def _heard(self, server: ServerRow) -> Any:
-        return self._activities.newer(f"server:{server.id}", server.last_activity)
+    def _active_at(self, server: ServerRow) -> datetime | None:
+        """A start is a sign of life, too, or one that begins would seem as idle as it was when it ended."""
+        return self._activities.newer(f"server:{server.id}", newest([server.last_activity, server.since]))
 
     def identity(
         self, asker: Identity, seeing: Identity, servers: list[ServerRow], options: dict[str, Any]

@@ -20,8 +20,14 @@ routes = Endpoints("servers")
 KEEP_ALIVE = 8.0
 
 
-@routes.get(f"{DEFAULT}/progress", scopes=("read:servers",), content="text/event-stream", answers={200: str})
-@routes.get(f"{NAMED}/progress", scopes=("read:servers",), content="text/event-stream", answers={200: str})
+class Event(msgspec.Struct):
+    """One of a stream. `data` is JSON: `progress` (percent) and `message`; in the last one `ready` or `failed`, too."""
+
+    data: str
+
+
+@routes.get(f"{DEFAULT}/progress", scopes=("read:servers",), content="text/event-stream", answers={200: Event})
+@routes.get(f"{NAMED}/progress", scopes=("read:servers",), content="text/event-stream", answers={200: Event})
 async def progress(request: web.Request) -> web.StreamResponse:
     """Streams what happens during a start, as it happens. It ends with an event that says `ready` or `failed`.
 

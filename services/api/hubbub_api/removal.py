@@ -40,6 +40,7 @@ async def remove_user(tx: Transaction, user: str) -> None:
     await end_all(tx, SHARES, "user_id", user, RevokeShare(reason=why))
     await end_all(tx, TOKENS, "user_id", user, RevokeToken(reason=why))
     await end_all(tx, SESSIONS, "user_id", user, CloseSession(reason=why))
+    tx.later("delete from vault where key = $1", f"auth_state:{user}")
     tx.forget(user)
 
 

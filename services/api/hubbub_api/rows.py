@@ -102,5 +102,13 @@ def server_of(row: asyncpg.Record, prefix: str = "") -> ServerRow:
     )
 
 
+def untouched(owner: UserRow) -> ServerRow:
+    """The default server of somebody who has never had one: everybody has one, of which nothing is stored (no id)."""
+    state = Stopped(user=owner.id, name="")
+    return ServerRow(
+        id="", number=0, user_id=owner.id, owner=owner.name, state=state, ready=False, last_activity=None, options=None
+    )
+
+
 def user_of(row: asyncpg.Record) -> UserRow:
     return UserRow(**{field: row[field] for field in UserRow.__dataclass_fields__})

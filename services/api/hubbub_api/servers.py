@@ -13,8 +13,8 @@ import msgspec
 from aiohttp import web
 
 from hubbub.access import Identity
-from hubbub.domain.message import AlreadyExists, Invalid, LimitReached, NotFound, Rejected
-from hubbub.domain.names import check_display_name, check_server_name, prefix
+from hubbub.domain.message import AlreadyExists, Invalid, NotFound, Rejected
+from hubbub.domain.names import check_display_name, check_server_name, full_name, prefix
 from hubbub.domain.route import RouteAdded
 from hubbub.domain.server_messages import (
     CreateServer,
@@ -28,11 +28,11 @@ from hubbub.domain.server_states import Stopped
 from hubbub.eventlog import Context
 from hubbub.rpc import Word
 from hubbub.transaction import Transaction
-from hubbub.views import SERVERS
+from hubbub.views import SERVERS, USERS
 from hubbub.web.request import GATE
 from hubbub_api import limits
 from hubbub_api.idempotency import Kept, Repeated, key_of
-from hubbub_api.keys import BUS, COMMITTER, FOLLOWER, POOL, VIEWS
+from hubbub_api.keys import ACTIVITIES, BUS, COMMITTER, FOLLOWER, POOL, VIEWS
 from hubbub_api.rows import ServerRow, UserRow
 
 #: User options travel to a worker in one message, sealed, perhaps with those of others.
@@ -87,6 +87,8 @@ async def start(
     ends = time.monotonic() + patience
     with request.app[FOLLOWER].watch(id, _ENDS_A_WAIT_FOR_READY) as changed:
         id, began = await _commit_on(request, identity, id, body, owner, name, new=server is None)
+        if began:
+            request.app[ACTIVITIES].heard(f"user:{owner.id}", f"server:{id}")
         if began and patience:
             with suppress(TimeoutError):
                 await asyncio.wait_for(changed.wait(), min(1.0, patience))
@@ -115,21 +117,41 @@ async def create(
 
 
 async def _create(tx: Transaction, request: web.Request, owner: UserRow, id: str, name: str, display_name: str) -> None:
-    hub = request.app[GATE].options.hub
     if name:
-        if not hub.allow_named_servers:
-            raise Rejected("Named servers are not enabled.")
-        check_server_name(name)
-        if limit := hub.named_server_limit_per_user:
-            [row] = await tx.fetch("select count(*) from servers where user_id = $1 and name <> ''", owner.id)
-            if row[0] >= limit:
-                raise LimitReached(
-                    f"User {owner.name} already has the maximum of {limit} named servers."
-                    "  One must be deleted before a new server can be created"
-                )
+        await _check_named(tx, request, owner, name, one_more=True)
     if display_name:
         check_display_name(display_name)
     await tx.act(SERVERS, id, CreateServer(user=owner.id, name=name, display_name=display_name))
+
+
+async def _check_named(tx: Transaction, request: web.Request, owner: UserRow, name: str, *, one_more: bool) -> None:
+    """Whether there may be a named server *name*; *one_more*: besides those that there are."""
+    hub = request.app[GATE].options.hub
+    if not hub.allow_named_servers:
+        raise Rejected("Named servers are not enabled.")
+    check_server_name(name)
+    if one_more and (limit := hub.named_server_limit_per_user):
+        [row] = await tx.fetch("select count(*) from servers where user_id = $1 and name <> ''", owner.id)
+        if row[0] >= limit:
+            raise Rejected(
+                f"User {owner.name} already has the maximum of {limit} named servers."
+                "  One must be deleted before a new server can be created"
+            )
+
+
+async def check_rename(tx: Transaction, request: web.Request, owner: UserRow, name: str, new: str) -> None:
+    """Whether the server *name* may be called *new*. The default one's place is filled anew, so there is one more."""
+    if not new or await tx.fetch("select 1 from servers where user_id = $1 and name = $2", owner.id, new):
+        raise AlreadyExists(f"{owner.name} already has a server named {new!r}")
+    await _check_named(tx, request, owner, new, one_more=not name)
+
+
+async def default_of(tx: Transaction, request: web.Request, owner: UserRow) -> str:
+    """The id of a person's default server. One that nothing is known of is known from now on, as JupyterHub does it."""
+    if await tx.state(USERS, owner.id) == USERS.decider.initial:
+        raise NotFound(f"No such server: {full_name(owner.name, '')}")
+    rows = await tx.fetch("select id from servers where user_id = $1 and name = ''", owner.id)
+    return str(rows[0]["id"]) if rows else await create(tx, request, owner, "")
 
 
 async def _commit_on(

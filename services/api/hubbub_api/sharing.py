@@ -10,7 +10,7 @@ from hubbub.access import Identity
 from hubbub.domain.message import NotFound
 from hubbub.domain.names import full_name
 from hubbub.transaction import Transaction
-from hubbub.views import SERVERS, USERS
+from hubbub.views import SERVERS
 from hubbub.web.request import GATE, ApiError
 from hubbub_api import servers
 from hubbub_api.keys import VIEWS
@@ -35,15 +35,11 @@ class Place:
 
         404 if there is no such server any more.
         """
-        gone = NotFound(f"No such server: {self.full_name}")
-        if self.owner is None:
-            if await tx.state(SERVERS, self.id) == SERVERS.decider.initial:
-                raise gone
-            return self.id
-        if await tx.state(USERS, self.owner.id) == USERS.decider.initial:
-            raise gone
-        rows = await tx.fetch("select id from servers where user_id = $1 and name = ''", self.owner.id)
-        return str(rows[0]["id"]) if rows else await servers.create(tx, request, self.owner, "")
+        if self.owner is not None:
+            return await servers.default_of(tx, request, self.owner)
+        if await tx.state(SERVERS, self.id) == SERVERS.decider.initial:
+            raise NotFound(f"No such server: {self.full_name}")
+        return self.id
 
 
 def target(request: web.Request) -> tuple[str, str]:

@@ -204,8 +204,7 @@ def _lifetime(request: web.Request, body: TokenAsked) -> float:
 
 
 async def _check_held(request: web.Request, owner: Identity, scopes: tuple[str, ...]) -> None:
-    if "inherit" in scopes:
-        return
+    """400 for those that the owner lacks; `inherit` brings none of its own, and does not hide the others."""
     access = request.app[GATE].access
     wanted = access.roles.tree.expand(scopes, user=owner.name)
     members = await access.members([*wanted, *owner.scopes])

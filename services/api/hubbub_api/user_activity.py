@@ -47,7 +47,7 @@ async def activity(request: web.Request) -> web.Response:
         raise ApiError(400, "body must contain at least one of `last_activity` or `servers`")
     known = await request.app[VIEWS].ids(name)
     if known is None:
-        raise ApiError(404)
+        raise ApiError(404, f"No such user: {name!r}")
     id, theirs = known
     heard: list[tuple[str, datetime]] = []
     if body.last_activity:

@@ -10,7 +10,7 @@ from msgspec import UNSET, UnsetType
 from hubbub.access import Identity
 from hubbub.bus import BusUnavailable, Remote
 from hubbub.domain.message import Json, Rejected
-from hubbub.domain.names import check_display_name, check_server_name
+from hubbub.domain.names import check_display_name
 from hubbub.domain.server_messages import RenameServer
 from hubbub.domain.server_states import Spawning
 from hubbub.rpc import LogTail, Word
@@ -24,7 +24,7 @@ from hubbub_api.endpoint import Endpoints
 from hubbub_api.idempotency import Repeated, key_of
 from hubbub_api.keys import BUS, MODELS, POOL, VIEWS
 from hubbub_api.removal import remove_server
-from hubbub_api.rows import ServerRow
+from hubbub_api.rows import ServerRow, untouched
 from hubbub_api.schemas import Server, some_of
 from hubbub_api.users import find_user
 from hubbub_api.views import Views
@@ -51,9 +51,10 @@ def target(request: web.Request) -> tuple[str, str]:
 
 
 async def find(request: web.Request, owner: str, name: str) -> ServerRow:
+    """404 if nothing is known of it."""
     server = await request.app[VIEWS].server(owner, name)
     if server is None:
-        raise ApiError(404, f"{owner} has no server named {name!r}" if name else None)
+        raise ApiError(404)
     return server
 
 
@@ -66,11 +67,16 @@ async def model_of(request: web.Request, views: Views, identity: Identity, serve
 
 @_both("", "GET", scopes=("read:servers",), answers={200: Server})
 async def show(request: web.Request) -> web.Response:
-    """Shows a server. One that has never been is not found."""
+    """Shows a server. Everybody has a default one, even if it was never started."""
     owner, name = target(request)
     identity = require(await identify(request), "read:servers", user=owner, server=name)
-    server = await find(request, owner, name)
-    return answer(await model_of(request, request.app[VIEWS], identity, server))
+    views = request.app[VIEWS]
+    server = await views.server(owner, name)
+    if server is None and not name:
+        server = untouched(await find_user(request, owner))
+    if server is None:
+        raise ApiError(404)
+    return answer(await model_of(request, views, identity, server))
 
 
 class NewServer(msgspec.Struct, kw_only=True):
@@ -162,35 +168,40 @@ async def patch(request: web.Request) -> web.Response:
     """Changes a stopped server's name, display name or options: at least one of them."""
     owner, name = target(request)
     identity = require(await identify(request), "start:servers", user=owner, server=name)
-    server = await find(request, owner, name)
+    user = await find_user(request, owner)
     body = await asked(request, ChangedServer)
     if body == ChangedServer():
         raise ApiError(400, "Nothing to change: give name, display_name or user_options")
-    renamed = server.name if body.name is UNSET else body.name
-    shown = server.state.display_name if body.display_name is UNSET else body.display_name
-    if renamed != server.name:
-        check_server_name(renamed)
-        if await request.app[VIEWS].server(owner, renamed):
-            raise ApiError(409, f"{owner} already has a server named {renamed!r}")
-    if shown:
-        check_display_name(shown)
+    server = await request.app[VIEWS].server(owner, name) or (None if name else untouched(user))
+    if server is None:
+        raise ApiError(404, f"{owner} has no server named {name!r}")
     if server.active:
         raise ApiError(400, f"{owner}:{name} is active")
+    # What it was shown as does not change with its name.
+    renamed, shown = (name, server.state.display_name) if body.name is UNSET else (body.name, server.display_name)
+    if body.display_name:
+        check_display_name(shown := body.display_name)
 
-    async def change(tx: Transaction) -> None:
-        await tx.act(SERVERS, server.id, RenameServer(name=renamed, display_name=shown))
+    async def change(tx: Transaction) -> str:
+        if body.name is not UNSET:
+            await servers.check_rename(tx, request, user, name, renamed)
+        id = server.id or await servers.default_of(tx, request, user)
+        await tx.act(SERVERS, id, RenameServer(name=renamed, display_name=shown))
         if body.user_options is not UNSET:
-            await tx.know(server.user_id)
-            tx.remember(f"options:{server.id}", server.user_id, servers.packed(body.user_options))
+            await tx.know(user.id)
+            tx.remember(f"options:{id}", user.id, servers.packed(body.user_options))
+        return id
 
-    async def render(views: Views, _: None) -> web.Response:
-        changed = await views.server_by_id(server.id)
+    async def render(views: Views, id: str) -> web.Response:
+        changed = await views.server_by_id(id)
         assert changed is not None
         model = await model_of(request, views, identity, changed)
         model.state = None if model.state is not UNSET else UNSET
-        return answer(model)
+        response = answer(model)
+        response.headers["Content-Type"] = "application/json; charset=UTF-8"  # alone among all answers
+        return response
 
-    return await commit(request, identity, change, render, [(SERVERS, server.id)])
+    return await commit(request, identity, change, render, [(SERVERS, server.id)] if server.id else [])
 
 
 class Removal(msgspec.Struct, kw_only=True):
@@ -223,7 +234,7 @@ async def stop(request: web.Request) -> web.Response:
     async def settle(tx: Transaction) -> None:
         """A server that never was is known from now on, as JupyterHub does it."""
         if server is None:
-            await servers.create(tx, request, user, "")
+            await servers.default_of(tx, request, user)
         elif remove:
             await remove_server(tx, server.id)
 

@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from hubbub.access import Identity
 from hubbub.domain import scope
-from hubbub.domain.message import AlreadyExists, Invalid
+from hubbub.domain.message import AlreadyExists, Invalid, Json
 from hubbub.domain.names import check_user_name, normalize_user_name
 from hubbub.domain.user import CreateUser, RenameUser, SetAdmin
 from hubbub.transaction import Transaction
@@ -20,7 +20,7 @@ from hubbub_api import servers
 from hubbub_api.answers import answer, asked, page_of, query_of
 from hubbub_api.commit import commit
 from hubbub_api.endpoint import LONG_LIST, Endpoints
-from hubbub_api.keys import MODELS, VIEWS
+from hubbub_api.keys import ACTIVITIES, MODELS, VIEWS
 from hubbub_api.models import READ_USER
 from hubbub_api.removal import remove_user
 from hubbub_api.rows import UserRow
@@ -89,13 +89,13 @@ class NewUser(msgspec.Struct, kw_only=True):
 
 
 class ChangedUser(msgspec.Struct, kw_only=True):
-    """At least one of them. `groups`, `roles` and `auth_state` are known, and refused."""
+    """At least one of them. `groups` and `roles` are known, and refused."""
 
     name: str | UnsetType = UNSET
     admin: bool | UnsetType = UNSET
     groups: Any = UNSET
     roles: Any = UNSET
-    auth_state: Any = UNSET
+    auth_state: Json | UnsetType = UNSET
 
 
 @routes.get("/users", scopes=("list:users",), query=UsersQuery, answers={200: list[User]})
@@ -107,6 +107,8 @@ async def listing(request: web.Request) -> web.Response:
         raise ApiError(400, f"Unrecognized state filter: {query.state[:50]!r}")
     if query.sort not in SORTS:
         raise ApiError(400, f"Unrecognized sort: {query.sort[:50]!r}")
+    if query.sort.endswith("last_activity"):
+        await request.app[ACTIVITIES].write()
     only = scope.filters(identity.scopes, "list:users")
     views = request.app[VIEWS]
     users, total = await views.users(
@@ -190,7 +192,10 @@ async def show(request: web.Request) -> web.Response:
     if found is None:
         raise ApiError(404)
     user, theirs = found
-    return answer(models.user(identity, user, theirs, await views.options(theirs), stopped=stopped))
+    model = models.user(identity, user, theirs, await views.options(theirs), stopped=stopped)
+    if model.auth_state is not UNSET:
+        model.auth_state = await views.auth_state(user.id)
+    return answer(model)
 
 
 async def find_user(request: web.Request, name: str) -> UserRow:
@@ -222,33 +227,40 @@ async def create_one(request: web.Request) -> web.Response:
 
 @routes.patch("/users/{user}", scopes=("admin:users",), body=some_of(ChangedUser), answers={200: User})
 async def patch(request: web.Request) -> web.Response:
-    """Changes a user's name, or whether they are an administrator. The answer always has `auth_state`."""
+    """Changes a user's name, their `auth_state`, or whether they are an administrator. A name is put into lower case.
+
+    Only an administrator can change another one. The answer always has `auth_state`.
+    """
     name = request.match_info["user"]
     identity = require(await identify(request), "admin:users", user=name)
     user = await find_user(request, name)
     body = await asked(request, ChangedUser)
     if body == ChangedUser():
         raise ApiError(400, "Nothing to change")
-    for key in ("groups", "roles", "auth_state"):
+    for key in ("groups", "roles"):
         if getattr(body, key) is not UNSET:
             raise ApiError(400, f"{key} cannot be changed here")
     admin = user.admin if body.admin is UNSET else body.admin
-    if admin != user.admin and not identity.admin:
-        raise ApiError(403, "Only admins can grant admin permissions")
-    renamed = name if body.name is UNSET else body.name
-    if renamed != name:
+    if user.admin and not identity.admin:
+        raise ApiError(403, "Only admins can modify other admins")
+    _may_grant_admin(identity, admin=admin)
+    keeps_name = body.name is UNSET or body.name == name
+    renamed = name if body.name is UNSET or keeps_name else normalize_user_name(body.name)
+    if not keeps_name:
         check_user_name(renamed)
 
     async def change(tx: Transaction) -> None:
-        if renamed != name and await tx.fetch("select 1 from users where name = $1", renamed):
+        if not keeps_name and await tx.fetch("select 1 from users where name = $1", renamed):
             raise Invalid(f"User {renamed} already exists, username must be unique")
         await tx.know(user.id)
         await tx.act(USERS, user.id, SetAdmin(admin=admin))
         await tx.act(USERS, user.id, RenameUser(name=renamed))
+        if body.auth_state is not UNSET:
+            tx.remember(f"auth_state:{user.id}", user.id, msgspec.json.encode(body.auth_state))
 
     async def render(views: Views, _: None) -> web.Response:
         [model] = await request.app[MODELS].users(views, identity, await views.users_named([renamed]))
-        model.auth_state = None
+        model.auth_state = await views.auth_state(user.id)
         return answer(model)
 
     return await commit(request, identity, change, render, [(USERS, user.id)])
@@ -262,7 +274,7 @@ async def remove(request: web.Request) -> web.Response:
     user = await find_user(request, name)
     if user.id == identity.id:
         raise ApiError(400, "Cannot delete yourself!")
-    theirs = (await request.app[VIEWS].servers_of([user.id])).get(user.id, [])
+    theirs = (await request.app[VIEWS].servers_of([user.id], stopped=False)).get(user.id, [])
     if any(server.pending == "stop" for server in theirs):
         raise ApiError(400, f"{name}'s server is in the process of stopping, please wait.")
     for server in theirs:

@@ -88,6 +88,15 @@ class Views:
         row = await self.row("select value from vault where key = $1", f"state:{server.id}")
         return (await self._opened({server: row["value"]})).get(server.id) if row else None
 
+    async def auth_state(self, user: str) -> Any:
+        """What was learnt about a user (by id) at login; None if nothing."""
+        row = await self.row("select value from vault where key = $1", f"auth_state:{user}")
+        if row is None:
+            return None
+        await self._vault.load(self._source, [user])
+        data = self._vault.open_bytes(user, row["value"])
+        return None if data is None else msgspec.json.decode(data)
+
     async def _opened(self, sealed: Mapping[ServerRow, bytes]) -> dict[str, Any]:
         """By server id."""
         await self._vault.load(self._source, {server.user_id for server in sealed})

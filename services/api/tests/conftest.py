@@ -134,7 +134,7 @@ async def api(dsn: str, options: Options) -> AsyncIterator[House]:
         app[keys.VAULT] = vault
         app[keys.VIEWS] = Views(pool, vault)
         app[keys.ACTIVITIES] = activities
-        app[keys.MODELS] = Models(options.base_url, gate.access.roles, activities)
+        app[keys.MODELS] = Models(options, gate.access.roles, activities)
         app[keys.FOLLOWER] = Follower(dsn)
         running = asyncio.create_task(committer.run())
         async with TestClient(TestServer(app), cookie_jar=DummyCookieJar()) as client:

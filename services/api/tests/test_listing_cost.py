@@ -83,7 +83,7 @@ async def _fill(connection: "asyncpg.Connection[asyncpg.Record]", first: int, la
 async def test_a_list_costs_what_it_shows(connection: "asyncpg.Connection[asyncpg.Record]"):
     vault = Vault(Fernet.generate_key().decode())
     options = Options(Config())
-    models = Models("/", Access(connection, options).roles, Activities(connection))  # type: ignore[arg-type]
+    models = Models(options, Access(connection, options).roles, Activities(connection))  # type: ignore[arg-type]
 
     async def cost(limit: int, **changed: Any) -> tuple[int, int]:
         counted = Counted(connection)

@@ -19,6 +19,7 @@ DIFFERENCES: dict[str, Difference] = {
     "its own name": Difference("{user}", None, "nothing to change; JupyterHub sets the name to null"),
     "deleting a user whose named server runs": Difference(204, 500, "named servers are stopped like the default one"),
     "an unknown key of a server": Difference((400, ...), CRASH, "meant to be a 400 there, too"),
+    "a group named before one that exists": Difference(404, 200, "a request that is refused has changed nothing"),
     "the end of a cancelled start": Difference(True, False, "a cancelled start has failed; JupyterHub calls it ready"),
     "an unknown scope of a share": Difference((400, ...), CRASH, "a wrong name is the client's error"),
     "a group's share in tokens": Difference(True, False, "what a member may do in the browser its tokens may, too"),

@@ -66,6 +66,8 @@ async def test_a_user_has_three_named_servers_at_most(target: Target) -> None:
         await target.done("PUT", f"{path}/{name}")
     for method in ("PUT", "POST"):
         says(await target.api(method, f"{path}/four"), 400, ["3", names["user"]])
+    renamed = await target.api("PATCH", f"/users/{names['user']}/server", {"name": "four"})
+    says(renamed, 400, ["3", names["user"]])  # since there is a new default one from then on
     assert (await target.api("POST", f"{path}/two")).status == 201  # it is there already
     assert (await target.api("POST", f"{path}/")).status == 201  # the default one does not count
     assert (await target.api("DELETE", f"{path}/three", {"remove": True})).status == 204
@@ -75,6 +77,12 @@ async def test_a_user_has_three_named_servers_at_most(target: Target) -> None:
 def text(answer: Answer, status: int) -> None:
     assert (answer.status, answer.text) == (status, ""), answer
     assert status == 204 or answer.headers["Content-Type"].startswith("text/plain"), answer
+
+
+async def test_a_new_name_leaves_what_it_is_shown_as(target: Target) -> None:
+    names = await set_up(target, "user", "server")
+    place = f"/users/{names['user']}/servers/{names['server']}"
+    assert (await target.done("PATCH", place, {"name": names["new"]}))["display_name"] == names["server"]
 
 
 @pytest.mark.parametrize("path", ["server", "servers/"])
@@ -99,6 +107,8 @@ async def test_the_default_server_is_there_before_it_ever_ran(target: Target) ->
     place = f"/users/{names['user']}/server"
     model = await target.done("GET", place)
     assert (model["name"], model["stopped"], model["ready"], model["started"]) == ("", True, False, None)
+    assert (model["user_options"], model["state"], model["last_activity"]) == (None, None, None)
+    assert (await target.done("GET", f"/users/{names['user']}?include_stopped_servers"))["servers"] == {"": model}
     text(await target.api("DELETE", place), 204)
     assert (await target.done("GET", place))["stopped"] is True
 
@@ -149,6 +159,7 @@ async def test_a_server_is_changed_while_it_stands(target: Target) -> None:
     assert (answer.json["display_name"], answer.json["user_options"]) == ("B", {"c": 1})
     renamed = await target.done("PATCH", f"{servers}/{old}", {"name": new})
     assert (renamed["name"], renamed["url"]) == (new, f"/user/{names['user']}/{new}/")
+    assert renamed["display_name"] == "B"
     assert (await target.api("GET", f"{servers}/{old}")).status == 404
     assert (await target.api("POST", f"{servers}/{new}")).status == 201
     assert (await target.done("GET", f"{servers}/{new}"))["user_options"] == {"c": 1}

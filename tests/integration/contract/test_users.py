@@ -46,6 +46,8 @@ REFUSED = [
     ),
     Refused("PATCH /users/{user}", {"admin": True}, (403, ...), U),
     Refused("PATCH /users/root", {"admin": False}, (403, ...)),
+    Refused("PATCH /users/root", {"name": "{new}"}, (403, "Only admins can modify other admins")),
+    Refused("PATCH /users/{user}", {"auth_state": None}, (400, ["auth_state"]), U),
     Refused("PATCH /users/{user}", {"groups": ["crew"]}, "groups of a user by PATCH", U),
     Refused("PATCH /users/{user}", {"roles": ["lab"]}, "roles of a user by PATCH", U),
     Refused("DELETE /users/root", None, (400, ...), (), ("delete:users",)),

@@ -37,7 +37,7 @@ async def test_everybody_has_a_default_server_to_share(town):
     assert (await town.done("GET", "/shares/bob/"))["items"] == []
     assert await town.call("PATCH", "/shares/bob/", "root", json={"user": "cleo"}) == (200, {})
     assert (await town.call("DELETE", "/shares/bob/", "root"))[0] == 204
-    assert (await town.call("GET", "/users/bob/server", "root"))[0] == 404
+    assert (await town.done("GET", "/users/bob/server"))["user_options"] is None  # nothing is known of it yet
     made = await town.done("POST", "/shares/bob/", {"user": "cleo"})
     assert (made["scopes"], made["server"]["url"]) == (["access:servers!server=bob/"], "/user/bob/")
     assert (await town.done("POST", "/share-codes/bob/"))["server"] == made["server"]
