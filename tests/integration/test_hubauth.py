@@ -10,7 +10,7 @@ import pytest_asyncio
 from yarl import URL
 
 from browser import Browser
-from services import Service, hub_with
+from external import Service, hub_with
 from stack import Hub
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from services import operators_words
+from external import operators_words
 from stack import HERE, Hub, eventually, hub
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -18,7 +18,7 @@ import pytest_asyncio
 from browser import Browser
 from burst import killed
 from checks import five_checks, rows
-from services import operators_words
+from external import operators_words
 from stack import HERE, MANY, Hub, eventually, hub
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

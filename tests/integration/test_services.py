@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from browser import Browser
 from checks import five_checks, rows
-from services import Service, operators_words
+from external import Service, operators_words
 from stack import HERE, Hub, eventually, hub
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
