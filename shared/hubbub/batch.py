@@ -13,7 +13,7 @@ class Batch(Generic[K, V]):
     a question that is asked while a load is under way goes with the next.
     """
 
-    def __init__(self, load: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]], *, at_once: int = 4) -> None:
+    def __init__(self, load: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]], *, at_once: int = 1) -> None:
         self._load = load
         self._waiting: dict[K, asyncio.Future[V | None]] = {}
         self._at_once = at_once

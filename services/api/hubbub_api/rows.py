@@ -75,7 +75,10 @@ class ServerRow:
 
 @dataclass(frozen=True, kw_only=True)
 class UserRow:
-    """`granted`: the roles that the user holds besides those that everybody and every administrator has."""
+    """`granted`: the roles that the user holds besides those that everybody and every administrator has.
+
+    `auth_state`: as the vault has it (see `Views.auth_state`); lists leave it out.
+    """
 
     id: str
     number: int
@@ -85,6 +88,7 @@ class UserRow:
     last_activity: datetime | None
     groups: list[str]
     granted: list[str]
+    auth_state: bytes | None = None
 
 
 def server_of(row: asyncpg.Record, prefix: str = "") -> ServerRow:
@@ -111,4 +115,4 @@ def untouched(owner: UserRow) -> ServerRow:
 
 
 def user_of(row: asyncpg.Record) -> UserRow:
-    return UserRow(**{field: row[field] for field in UserRow.__dataclass_fields__})
+    return UserRow(**{field: row[field] for field in UserRow.__dataclass_fields__ if field in row})

@@ -194,7 +194,7 @@ async def show(request: web.Request) -> web.Response:
     user, theirs = found
     model = models.user(identity, user, theirs, await views.options(theirs), stopped=stopped)
     if model.auth_state is not UNSET:
-        model.auth_state = await views.auth_state(user.id)
+        model.auth_state = await views.auth_state(user)
     return answer(model)
 
 
@@ -259,8 +259,9 @@ async def patch(request: web.Request) -> web.Response:
             tx.remember(f"auth_state:{user.id}", user.id, msgspec.json.encode(body.auth_state))
 
     async def render(views: Views, _: None) -> web.Response:
-        [model] = await request.app[MODELS].users(views, identity, await views.users_named([renamed]))
-        model.auth_state = await views.auth_state(user.id)
+        [changed] = await views.users_named([renamed])
+        [model] = await request.app[MODELS].users(views, identity, [changed])
+        model.auth_state = await views.auth_state(changed)
         return answer(model)
 
     return await commit(request, identity, change, render, [(USERS, user.id)])

@@ -88,13 +88,12 @@ class Views:
         row = await self.row("select value from vault where key = $1", f"state:{server.id}")
         return (await self._opened({server: row["value"]})).get(server.id) if row else None
 
-    async def auth_state(self, user: str) -> Any:
-        """What was learnt about a user (by id) at login; None if nothing."""
-        row = await self.row("select value from vault where key = $1", f"auth_state:{user}")
-        if row is None:
+    async def auth_state(self, user: UserRow) -> Any:
+        """What was learnt about a user at login; None if nothing. No query if their key is known."""
+        if user.auth_state is None:
             return None
-        await self._vault.load(self._source, [user])
-        data = self._vault.open_bytes(user, row["value"])
+        await self._vault.load(self._source, [user.id])
+        data = self._vault.open_bytes(user.id, user.auth_state)
         return None if data is None else msgspec.json.decode(data)
 
     async def _opened(self, sealed: Mapping[ServerRow, bytes]) -> dict[str, Any]:
@@ -219,9 +218,10 @@ _SERVICE_STATES = """
 """
 _IN_GROUPS = "select m.user_id from members m join groups g on g.id = m.group_id where g.name = any($2)"
 _USERS = f"""
-    select u.id, u.number, u.name, u.admin, e.recorded_at as created, a.at as last_activity, {_held_by("u")}
+    select u.id, u.number, u.name, u.admin, e.recorded_at as created, a.at as last_activity, x.value as auth_state,
+           {_held_by("u")}
     from users u join events e on e.position = u.number
-    left join activity a on a.subject = 'user:' || u.id
+    left join activity a on a.subject = 'user:' || u.id left join vault x on x.key = 'auth_state:' || u.id
 """
 _PERSON = f"""
     select p.*, s.id as server_id, s.number as server_number, s.state as server_state, p.name as server_owner,
