@@ -19,6 +19,7 @@ from hubbub.domain.names import full_name, normalize_user_name
 from hubbub.domain.service import Service
 from hubbub.roles import Roles, Shared
 from hubbub.tokens import LONGEST_TOKEN, token_hash
+from hubbub.vault import Fetches
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +66,7 @@ class Identity:
 class Access:
     """Finds out who somebody is. `services`: those of the configuration, by name."""
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", options: Options) -> None:
+    def __init__(self, pool: Fetches, options: Options) -> None:
         self._pool = pool
         self.roles = Roles(options)
         self.services: Mapping[str, dict[str, Any]] = {s["name"]: s for s in options.hub.services}
@@ -100,8 +101,8 @@ class Access:
 
     async def user(self, name: str) -> Identity | None:
         """A user as they are, and all that they may do."""
-        row = await self._pool.fetchrow(_USER, name)
-        return self._user(row) if row else None
+        rows = await self._pool.fetch(_USER, name)
+        return self._user(rows[0]) if rows else None
 
     def service(self, name: str, *, admin: bool = False) -> Identity:
         """A service, and all that it may do; *admin* is for one that was registered while the hub runs."""

@@ -37,6 +37,7 @@ from hubbub_api.startup import settle_configuration
 from hubbub_api.sweeps import Sweeps
 from hubbub_api.views import Views
 from hubbub_api.wanted import WantedRoutes
+from hubbub_api.warm import warm
 
 log = structlog.get_logger()
 
@@ -93,8 +94,7 @@ async def serve(settings: Settings, options: Options, stop: asyncio.Event, began
         app[keys.ENDING] = []
 
         async def attend() -> None:
-            await settle_configuration(pool, committer, options)
-            await settle_services(pool, committer, options)
+            await _settle_in(pool, committer, options, vault)
             await bus.listen("hub.heartbeat.spawner-worker.*", colleagues.hear)
             await _answer(bus, claims, reports, sweeps, wanted)
             await keeper.settle()
@@ -127,6 +127,12 @@ def _managed(settings: Settings, options: Options) -> dict[str, Managed]:
         return managed(options.hub.services, settings.bus_key)
     except ConfigError as error:
         give_up(str(error))
+
+
+async def _settle_in(pool: eventlog.Pool, committer: Committer, options: Options, vault: Vault) -> None:
+    await warm(pool, options, vault)
+    await settle_configuration(pool, committer, options)
+    await settle_services(pool, committer, options)
 
 
 async def _answer(bus: Bus, claims: Claims, reports: ReportBook, sweeps: Sweeps, wanted: WantedRoutes) -> None:
