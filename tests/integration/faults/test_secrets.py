@@ -99,6 +99,12 @@ async def own_token(it: Hub) -> dict[str, str]:
 
 async def own_server(it: Hub, browser: Browser) -> dict[str, str]:
     """What a single-user server does at its owner's first visit."""
+
+    async def has_stopped() -> bool:
+        return (await it.api("DELETE", "/users/ada/server"))[0] == 204
+
+    # The login has started it, without options.
+    await eventually(has_stopped, 30, "the end of the server that the login has started")
     status, _ = await it.api("POST", "/users/ada/server", {"user_options": {"password": OPTION}})
     assert status in (201, 202)
     await eventually(lambda: it.is_ready("ada"), 30, "ada's server ready")
