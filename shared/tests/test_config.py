@@ -8,7 +8,7 @@ import pytest
 from traitlets.config import Config
 
 from hubbub.config import ConfigError, Options, load
-from hubbub.domain.scope import ADMIN_ROLE
+from hubbub.domain.scope_tree import ADMIN_ROLE
 from hubbub.honoured import HONOURED
 from hubbub.roles import Roles
 from hubbub.settings import Settings

@@ -22,7 +22,7 @@ from hubbub.testing.postgres import Database
 from hubbub.transaction import Transaction
 from hubbub.vault import Vault
 from hubbub.verify import rebuild, verify
-from hubbub.views import GRANTS, GROUPS, MEMBERS, SERVICES, SHARE_CODES, SHARES, VIEWS, View
+from hubbub.views import GRANTS, GROUPS, MEMBERS, SERVICES, SHARE_CODES, SHARES, USERS, VIEWS, View
 
 KEY = Fernet.generate_key().decode()
 NEW = [GROUPS, MEMBERS, GRANTS, SHARES, SHARE_CODES, SERVICES]
@@ -164,5 +164,32 @@ async def test_auth_reads_the_new_views_and_changes_none(filled: Database) -> No
             assert await connection.fetchval(f"select count(*) from {view.table}") == 1
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await connection.execute(f"delete from {view.table}")
+    finally:
+        await connection.close()
+
+
+async def test_the_number_of_users_is_that_of_their_rows(
+    filled: Database, owner: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    async def is_right() -> bool:
+        return bool(
+            await owner.fetchval("select number = (select count(*) from users) from counts where what = 'users'")
+        )
+
+    def row(id: str, name: str) -> tuple[object, ...]:
+        return (id, 1, 1, 1, "{}", name, False)
+
+    for written in ([row("n1", "n1"), row("n2", "n2")], [row("n2", "renamed"), row("n3", "n3")]):
+        await owner.execute(USERS.upsert(), *map(list, zip(*written, strict=True)))
+        assert await is_right()
+    async with owner.transaction():
+        await owner.execute("delete from users where id in ('n1', 'n3', 'nobody')")
+        assert await is_right()
+    assert await rebuild(filled.owner_dsn, KEY) == []
+    assert await is_right()
+    connection = await asyncpg.connect(filled.api_dsn)
+    try:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute("update counts set number = 0")
     finally:
         await connection.close()

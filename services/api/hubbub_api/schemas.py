@@ -146,7 +146,3 @@ class Paging(Struct, kw_only=True):
 
     offset: Offset = 0
     limit: Limit | None = None
-
-
-class Nothing(Struct):
-    """A body in which nothing is looked at."""

@@ -16,16 +16,7 @@ Members = Mapping[str, Collection[str]]
 
 NOBODY: Members = MappingProxyType({})
 
-# By their old names, for callers that know one tree only.
-TREE = scope_tree.BUILT_IN
-SELF = scope_tree.SELF
-ADMIN_ROLE = scope_tree.ADMIN_ROLE
-USER_ROLE = scope_tree.USER_ROLE
-SERVER_ROLE = scope_tree.SERVER_ROLE
-ROLES = scope_tree.ROLES
-known = scope_tree.TREE.known
-children = scope_tree.TREE.children
-expand = scope_tree.TREE.expand
+shortest = scope_tree.shortest
 
 
 def intersect(left: Collection[str], right: Collection[str], members: Members = NOBODY) -> frozenset[str]:
@@ -43,9 +34,6 @@ def intersect(left: Collection[str], right: Collection[str], members: Members = 
             [each for each in right - common if covers(left, each, members)],
         )
     )
-
-
-shortest = scope_tree.shortest
 
 
 def covers(scopes: Collection[str], scope: str, members: Members = NOBODY) -> bool:
