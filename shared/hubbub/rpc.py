@@ -6,9 +6,11 @@ from typing import TypeAlias
 import msgspec
 
 from hubbub.domain.server_messages import (
+    Reach,
     ReportExit,
     ReportFailed,
     ReportFound,
+    ReportMoved,
     ReportOrphan,
     ReportOrphanRemoved,
     ReportResponded,
@@ -41,10 +43,14 @@ class Person(Message, frozen=True):
 
 
 class Claim(Message, frozen=True):
-    """*hashes*: of as many fresh API tokens as there are servers this worker could start now."""
+    """*hashes*: of as many fresh API tokens as there are servers this worker could start now. *room*: how many it
+    could take over from others. *reach*: of what it starts.
+    """
 
     host: str
     hashes: tuple[str, ...]
+    room: int = 0
+    reach: Reach = "process"
 
 
 class Spec(Message, frozen=True):
@@ -72,21 +78,47 @@ class Spec(Message, frozen=True):
     correlation: str = ""
     service: str = ""
     digest: str = ""
+    reach: Reach = "process"
+
+
+class Inherited(Message, frozen=True):
+    """An attempt whose holder was lost, and which this worker holds from now on: `state` is what it is."""
+
+    spec: Spec
+    state: Server
 
 
 class Claimed(Message, frozen=True):
-    """`waiting`: how many more attempts wait in the pool."""
+    """`waiting`: how many more attempts wait in the pool. `inherited`: to be looked after. `leftovers`: attempts
+    that are over and have to be ended, if there is anything left of them: their state is sealed in the spec.
+    """
 
     specs: tuple[Spec, ...] = ()
     waiting: int = 0
+    inherited: tuple[Inherited, ...] = ()
+    leftovers: tuple[Spec, ...] = ()
 
 
 # hub.rpc.report.<pool>.<worker> ---------------------------------------------------------
+
+
+class ReportScopes(Message, frozen=True, tag=True, tag_field="type"):
+    """What callables of the configuration have worked out for this attempt: the scopes of the server's API token
+    (null: as they are), and those that browsers' tokens may have. No command of the server: it is about its token.
+    """
+
+    attempt: int
+    worker: str
+    token: tuple[str, ...] | None = None
+    browsers: tuple[str, ...] | None = None
+
 
 ServerReport: TypeAlias = (
     ReportState
     | ReportStarted
     | ReportResponded
+    | ReportMoved
+    | ReportScopes
     | ReportFailed
     | ReportExit
     | ReportFound

@@ -26,6 +26,7 @@ from hubbub_api.activity import Activities
 from hubbub_api.claims import Claims
 from hubbub_api.colleagues import Colleagues
 from hubbub_api.forward import Auths
+from hubbub_api.hellos import Hellos
 from hubbub_api.malformed import Runner
 from hubbub_api.managed import ManagedServices
 from hubbub_api.metrics import METRICS
@@ -33,6 +34,7 @@ from hubbub_api.models import Models
 from hubbub_api.reports import ReportBook
 from hubbub_api.service_health import HealthChecks
 from hubbub_api.services import settle_services
+from hubbub_api.specs import Specs
 from hubbub_api.startup import settle_configuration
 from hubbub_api.sweeps import Sweeps
 from hubbub_api.views import Views
@@ -83,7 +85,10 @@ async def serve(settings: Settings, options: Options, stop: asyncio.Event, began
         colleagues = Colleagues(settings.lease_seconds)
         keeper = ManagedServices(pool, committer, bus, options, services)
         bus_key = sealer(settings.bus_key)
-        claims = Claims(pool, committer, vault, bus_key, options, access.roles, colleagues, services)
+        claims = Claims(
+            pool, committer, Specs(pool, vault, bus_key, options, access.roles, services), options, colleagues
+        )
+        hellos = Hellos(pool, committer, options)
         reports = ReportBook(pool, committer, bus_key)
         sweeps = Sweeps(pool, committer, bus, options, activities, keeper)
         wanted = WantedRoutes(pool, options)
@@ -96,7 +101,7 @@ async def serve(settings: Settings, options: Options, stop: asyncio.Event, began
         async def attend() -> None:
             await _settle_in(pool, committer, options, vault)
             await bus.listen("hub.heartbeat.spawner-worker.*", colleagues.hear)
-            await _answer(bus, claims, reports, sweeps, wanted)
+            await _answer(bus, claims, hellos, reports, sweeps, wanted)
             await keeper.settle()
             async with _listening(app, options):
                 app[METRICS].startup.observe(time.monotonic() - began)
@@ -135,12 +140,14 @@ async def _settle_in(pool: eventlog.Pool, committer: Committer, options: Options
     await settle_services(pool, committer, options)
 
 
-async def _answer(bus: Bus, claims: Claims, reports: ReportBook, sweeps: Sweeps, wanted: WantedRoutes) -> None:
+async def _answer(
+    bus: Bus, claims: Claims, hellos: Hellos, reports: ReportBook, sweeps: Sweeps, wanted: WantedRoutes
+) -> None:
     """Every verb of `hub.rpc`, shared with the other apis."""
     verbs = {
         "claim": claims.claim,
-        "hello": claims.hello,
-        "holdings": claims.holdings,
+        "hello": hellos.hello,
+        "holdings": hellos.holdings,
         "report": reports.report,
         "routed": reports.routed,
         "routes": wanted.routes,

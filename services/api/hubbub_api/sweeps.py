@@ -19,8 +19,8 @@ from hubbub.transaction import Transaction
 from hubbub.views import PROXIES, SERVERS
 from hubbub_api import leases
 from hubbub_api.activity import Activities
-from hubbub_api.claims import lose
 from hubbub_api.expiry import expire
+from hubbub_api.hellos import lose
 from hubbub_api.managed import ManagedServices
 from hubbub_api.servers import STOP_SECONDS
 from hubbub_api.views import READY

@@ -36,6 +36,7 @@ from hubbub_api.claims import Claims
 from hubbub_api.colleagues import Colleagues
 from hubbub_api.managed import ManagedServices, next_start
 from hubbub_api.reports import ReportBook
+from hubbub_api.specs import Specs
 from hubbub_api.sweeps import Sweeps
 from hubbub_api.views import Views
 
@@ -72,10 +73,8 @@ class Api:
         known = managed(services, KEY)
         pool, committer = house.pool, house.committer
         self.services = ManagedServices(pool, committer, self.bus, self.options, known)
-        self.claims = Claims(
-            pool, committer, house.vault, MultiFernet([Fernet(KEY)]), self.options, Roles(self.options),
-            Colleagues(1), known,
-        )  # fmt: skip
+        self.specs = Specs(pool, house.vault, MultiFernet([Fernet(KEY)]), self.options, Roles(self.options), known)
+        self.claims = Claims(pool, committer, self.specs, self.options, Colleagues(1))
         self.sweeps = Sweeps(pool, committer, self.bus, self.options, Activities(pool), self.services)
         self.reports = ReportBook(pool, committer, MultiFernet([Fernet(KEY)]))
 
@@ -237,7 +236,7 @@ async def test_its_process_is_known_while_it_runs(house: House) -> None:
     await api.reports.report("hub.rpc.report.default.w1", wire.encode(reports))
     views = Views(house.pool, Vault(KEY))
     assert await views.service_pids() == {"board": 1234}
-    again = await api.claims.specs([ID])
+    again = await api.specs.of([ID])
     assert json.loads(Fernet(KEY).decrypt(again[0].sealed)) == {"options": {}, "state": {"pid": 1234}}
 
 

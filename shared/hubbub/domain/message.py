@@ -30,7 +30,7 @@ class Unknown(Event, frozen=True, kw_only=True):
     data: str
 
 
-class State(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="type"):
+class State(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="type", omit_defaults=True):
     """What is true of one aggregate now."""
 
 

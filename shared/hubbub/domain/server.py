@@ -8,10 +8,12 @@ of Stopping; only an attempt that nobody claimed goes straight back to Stopped.
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import assert_never
 
 from hubbub.domain.message import AlreadyExists, Busy, Decider, Invalid, NotFound, Rejected, StaleAttempt
+from hubbub.domain.server_evolve import evolve
+from hubbub.domain.server_leftovers import orphan, settle
 from hubbub.domain.server_messages import (
+    AdoptOrphan,
     AttemptClaimed,
     AttemptLost,
     CancelSpawn,
@@ -19,14 +21,16 @@ from hubbub.domain.server_messages import (
     CreateServer,
     DeleteServer,
     Failure,
+    ForceStop,
+    ForgetOrphan,
     GiveUp,
+    HolderLost,
     LoseAttempt,
-    OrphanFound,
-    OrphanRemoved,
     RenameServer,
     ReportExit,
     ReportFailed,
     ReportFound,
+    ReportMoved,
     ReportOrphan,
     ReportOrphanRemoved,
     ReportResponded,
@@ -38,6 +42,7 @@ from hubbub.domain.server_messages import (
     ServerCreated,
     ServerDeleted,
     ServerEvent,
+    ServerMoved,
     ServerRenamed,
     ServerResponded,
     ServerStarted,
@@ -63,13 +68,12 @@ def decide(server: Server, command: ServerCommand) -> Sequence[ServerEvent]:
             if not isinstance(server, Absent):
                 raise AlreadyExists(f"{server.name} exists")
             return [ServerCreated(user=command.user, name=command.name, display_name=command.display_name)]
-        case StartServer() | StopServer() | CancelSpawn() | RenameServer() | DeleteServer() | GiveUp():
+        case StartServer() | StopServer() | CancelSpawn() | RenameServer() | DeleteServer() | GiveUp() | ForceStop():
             assert isinstance(server, Known)
             return _wish(server, command)
-        case ReportOrphan(attempt=attempt):
-            return [OrphanFound(attempt=attempt, host=command.host)]
-        case ReportOrphanRemoved(attempt=attempt):
-            return [OrphanRemoved(attempt=attempt, host=command.host)]
+        case AdoptOrphan() | ForgetOrphan() | ReportOrphan() | ReportOrphanRemoved():
+            assert isinstance(server, Known)
+            return settle(server, command)
         case _:
             assert isinstance(server, Known)
             if command.attempt != server.attempt:
@@ -78,7 +82,8 @@ def decide(server: Server, command: ServerCommand) -> Sequence[ServerEvent]:
 
 
 def _wish(
-    server: Known, command: StartServer | StopServer | CancelSpawn | RenameServer | DeleteServer | GiveUp
+    server: Known,
+    command: StartServer | StopServer | CancelSpawn | RenameServer | DeleteServer | GiveUp | ForceStop,
 ) -> Sequence[ServerEvent]:
     """What people and the sweep ask for."""
     match command, server:
@@ -92,6 +97,7 @@ def _wish(
                     prefix=command.prefix,
                     deadline=command.deadline,
                     retries=command.retries,
+                    asker=command.asker,
                 )
             ]
         case StartServer(), Spawning() | Started():
@@ -115,12 +121,21 @@ def _wish(
 
         case GiveUp(), Spawning() | Started() if command.attempt == server.attempt:
             return _fail(server, command.failure, command.deadline)
+        case GiveUp(), Running(holder=None) if command.attempt == server.attempt:
+            return [ServerCrashed(attempt=server.attempt, status=None), orphan(server, command.failure.message)]
         case GiveUp(), Running() if command.attempt == server.attempt:
             return [StopRequested(attempt=server.attempt, deadline=command.deadline, reason=command.failure.message)]
         case GiveUp(), Stopping() if command.attempt == server.attempt:
-            return [ServerStopped(attempt=server.attempt, status=None)]
+            return [ServerStopped(attempt=server.attempt, status=None), orphan(server, command.failure.message)]
         case GiveUp(), _:
             return []
+
+        case ForceStop(), Stopping():
+            return [ServerStopped(attempt=server.attempt, status=None), orphan(server, "an admin would not wait")]
+        case ForceStop(), Stopped():
+            return []
+        case ForceStop(), _:
+            raise Busy("not stopping")
 
         case RenameServer(), Stopped():
             if (command.name, command.display_name) == (server.name, server.display_name):
@@ -140,6 +155,7 @@ def _report(
     | ReportState
     | ReportStarted
     | ReportResponded
+    | ReportMoved
     | ReportFailed
     | ReportExit
     | ReportFound
@@ -155,8 +171,11 @@ def _report(
                     host=command.host,
                     token=command.token,
                     deadline=command.deadline,
+                    reach=command.reach,
                 )
             ]
+        case ClaimAttempt(), Started(holder=None) | Running(holder=None) | Stopping(holder=None):
+            return [ServerAdopted(attempt=server.attempt, worker=command.worker, host=command.host)]
         case ClaimAttempt(), Held(holder=command.worker):
             return []
         case ClaimAttempt(), _:
@@ -175,7 +194,9 @@ def _report(
         case ReportState(), _:
             return []
         case ReportStarted(), Spawning():
-            return [ServerStarted(attempt=server.attempt, url=command.url, deadline=command.deadline)]
+            return [
+                ServerStarted(attempt=server.attempt, url=command.url, deadline=command.deadline, token=command.token)
+            ]
         case ReportStarted(), Started() | Running() | Stopping():
             return []
         case ReportResponded(), Started():
@@ -184,21 +205,38 @@ def _report(
             return []
         case ReportResponded(), Spawning():
             raise Invalid("it has not started")
+        case ReportMoved(), Running():
+            return [] if command.url == server.url else [ServerMoved(attempt=server.attempt, url=command.url)]
+        case ReportMoved(), _:
+            return []
         case ReportFailed(), Spawning() | Started():
             return [SpawnFailed(attempt=server.attempt, failure=command.failure, deadline=command.deadline)]
         case ReportFailed(), Running() | Stopping():
             return []
         case ReportExit(), Stopping():
-            return [ServerStopped(attempt=server.attempt, status=command.status)]
+            return [ServerStopped(attempt=server.attempt, status=command.status, resumes=command.resumes)]
         case ReportExit(), Spawning() | Started():
             failure = Failure(reason="exited", message=_exit_text(command.status))
             return [SpawnFailed(attempt=server.attempt, failure=failure, deadline=command.deadline)]
         case ReportExit(), Running():
-            return [ServerCrashed(attempt=server.attempt, status=command.status)]
-        case LoseAttempt(), Spawning() | Started():
+            return [ServerCrashed(attempt=server.attempt, status=command.status, resumes=command.resumes)]
+        case LoseAttempt(), _:
+            assert isinstance(server, Held)
+            return _lose(server, command)
+        case _:
+            raise AssertionError((server, command))
+
+
+def _lose(server: Held, command: LoseAttempt) -> Sequence[ServerEvent]:
+    """Its holder is gone."""
+    if server.reach != "process" and not isinstance(server, Spawning):
+        return [HolderLost(attempt=server.attempt, reason=command.reason, deadline=command.deadline)]
+    left = [] if command.ended and server.reach == "process" else [orphan(server, command.reason)]
+    match server:
+        case Spawning() | Started():
             lost = AttemptLost(attempt=server.attempt, reason=command.reason)
             if server.retries <= 0:
-                return [lost]
+                return [lost, *left]
             again = SpawnRequested(
                 user=server.user,
                 at=server.since,
@@ -207,14 +245,15 @@ def _report(
                 prefix=server.prefix,
                 deadline=command.deadline,
                 retries=server.retries - 1,
+                asker=server.asker,
             )
-            return [lost, again]
-        case LoseAttempt(), Running():
-            return [ServerCrashed(attempt=server.attempt, status=None)]
-        case LoseAttempt(), Stopping():
-            return [ServerStopped(attempt=server.attempt, status=None)]
+            return [lost, *left, again]
+        case Running():
+            return [ServerCrashed(attempt=server.attempt, status=None), *left]
+        case Stopping():
+            return [ServerStopped(attempt=server.attempt, status=None), *left]
         case _:
-            raise AssertionError((server, command))
+            raise AssertionError(server)
 
 
 def _found(server: Held, command: ReportFound) -> Sequence[ServerEvent]:
@@ -230,59 +269,12 @@ def _found(server: Held, command: ReportFound) -> Sequence[ServerEvent]:
 
 
 def _fail(server: Spawning | Started, failure: Failure, deadline: datetime) -> Sequence[ServerEvent]:
-    return [SpawnFailed(attempt=server.attempt, failure=failure, deadline=deadline)]
+    failed = SpawnFailed(attempt=server.attempt, failure=failure, deadline=deadline)
+    return [failed, orphan(server, failure.message)] if isinstance(server, Started) and not server.holder else [failed]
 
 
 def _exit_text(status: str | None) -> str:
     return f"Spawner failed to start [status={status}]. The logs for the server may contain details."
-
-
-def evolve(server: Server, event: ServerEvent) -> Server:
-    if isinstance(event, ServerCreated):
-        return Stopped(user=event.user, name=event.name, display_name=event.display_name)
-    if isinstance(event, ServerDeleted):
-        return Absent()
-    assert isinstance(server, Known), (server, event)
-    match event:
-        case SpawnRequested():
-            return server.to(
-                Spawning,
-                since=event.at,
-                attempt=event.attempt,
-                pool=event.pool,
-                prefix=event.prefix,
-                deadline=event.deadline,
-                retries=event.retries,
-                holder=None,
-                host=None,
-                token=None,
-            )
-        case AttemptClaimed():
-            return server.to(Spawning, holder=event.worker, host=event.host, token=event.token, deadline=event.deadline)
-        case ServerAdopted():
-            return server.to(type(server), holder=event.worker, host=event.host)
-        case ServerStarted():
-            return server.to(Started, url=event.url, deadline=event.deadline)
-        case ServerResponded():
-            return server.to(Running, version=event.version, deadline=event.deadline)
-        case SpawnFailed():
-            if isinstance(server, Held) and server.holder is not None:
-                return server.to(Stopping, failure=event.failure, deadline=event.deadline)
-            return server.to(Stopped, failure=event.failure)
-        case AttemptLost():
-            return server.to(Stopped, failure=Failure(reason="lost", message=event.reason))
-        case StopRequested():
-            return server.to(Stopping, failure=None, deadline=event.deadline)
-        case ServerStopped():
-            return server.to(Stopped)
-        case ServerCrashed():
-            return server.to(Stopped, failure=None, crashed=event.status or "unknown")
-        case ServerRenamed():
-            return server.to(Stopped, name=event.name, display_name=event.display_name)
-        case OrphanFound() | OrphanRemoved():
-            return server
-        case _:
-            assert_never(event)
 
 
 decider = Decider[ServerCommand, ServerEvent, Server](

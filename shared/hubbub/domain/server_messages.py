@@ -1,19 +1,39 @@
 """Commands and events of a server."""
 
 from datetime import datetime
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 import msgspec
 
 from hubbub.domain.message import Command, Event
 
+Reach: TypeAlias = Literal["process", "host", "pool"]
+"""Who can get at a workload: the workers of its host, who can tell it from any other by its process; those of
+its host, who cannot; or every worker of its pool.
+"""
+
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a start came to nothing. `reason` is a short tag for figures, `message` a sentence for people."""
+    """Why a start came to nothing. `reason` is a short tag for figures, `message` a sentence for people, `html`
+    the same as the spawner wants it shown.
+    """
 
     reason: str
     message: str
     status: int = 500
+    html: str = ""
+
+
+class Leftover(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An attempt that is over, of which something may still be there. `token`: the id of its API token."""
+
+    attempt: int
+    host: str
+    pool: str = ""
+    reach: Reach = "process"
+    reason: str = ""
+    url: str = ""
+    token: str = ""
 
 
 # Wishes ---------------------------------------------------------------------------------
@@ -26,13 +46,16 @@ class CreateServer(Command, frozen=True, kw_only=True):
 
 
 class StartServer(Command, frozen=True, kw_only=True):
-    """Asked by a person or an API client. `deadline`: when to give up if no worker takes it."""
+    """Asked by a person or an API client. `deadline`: when to give up if no worker takes it. `asker`: who waits for
+    it, so that those who ask for many do not keep the others waiting.
+    """
 
     at: datetime
     pool: str
     prefix: str
     deadline: datetime
     retries: int = 2
+    asker: str = ""
 
 
 class StopServer(Command, frozen=True, kw_only=True):
@@ -61,17 +84,39 @@ class GiveUp(Command, frozen=True, kw_only=True):
     deadline: datetime
 
 
+class ForceStop(Command, frozen=True, kw_only=True):
+    """An admin does not want to wait for a stop any longer: what is left of it is a leftover from now on."""
+
+
+class AdoptOrphan(Command, frozen=True, kw_only=True):
+    """A leftover of the newest attempt is to count again. `deadline`: by when a worker should have taken it."""
+
+    at: datetime
+    attempt: int
+    prefix: str
+    deadline: datetime
+
+
+class ForgetOrphan(Command, frozen=True, kw_only=True):
+    """An admin says that nothing is left of that attempt, or that it does not matter."""
+
+    attempt: int
+
+
 # Reports --------------------------------------------------------------------------------
 
 
 class ClaimAttempt(Command, frozen=True, kw_only=True):
-    """A worker takes a waiting attempt. `token`: id of the API token issued with the claim."""
+    """A worker takes an attempt that waits, or one whose holder is lost. `token`: id of the API token issued with
+    the claim, of no interest in the second case.
+    """
 
     attempt: int
     worker: str
     host: str
     token: str
     deadline: datetime
+    reach: Reach = "process"
 
 
 class ReportState(Command, frozen=True, kw_only=True):
@@ -83,13 +128,19 @@ class ReportState(Command, frozen=True, kw_only=True):
 
 
 class ReportStarted(Command, frozen=True, kw_only=True):
-    """The spawner returned: there is a workload, and this is where it listens."""
+    """The spawner returned: there is a workload, and this is where it listens.
+
+    `resumed`: the hash of the API token of an earlier attempt, if it is that one which was taken up again;
+    `token` the id that goes with it, filled in by the api.
+    """
 
     attempt: int
     worker: str
     url: str
     deadline: datetime
     sealed: str = ""
+    resumed: str = ""
+    token: str = ""
 
 
 class ReportResponded(Command, frozen=True, kw_only=True):
@@ -101,6 +152,15 @@ class ReportResponded(Command, frozen=True, kw_only=True):
     version: str = ""
 
 
+class ReportMoved(Command, frozen=True, kw_only=True):
+    """A server that runs listens somewhere else now."""
+
+    attempt: int
+    worker: str
+    url: str
+    sealed: str = ""
+
+
 class ReportFailed(Command, frozen=True, kw_only=True):
     attempt: int
     worker: str
@@ -109,12 +169,15 @@ class ReportFailed(Command, frozen=True, kw_only=True):
 
 
 class ReportExit(Command, frozen=True, kw_only=True):
-    """The workload is gone. `status`: exit code, or what the spawner's poll returned, as text."""
+    """The workload is gone. `status`: exit code, or what the spawner's poll returned, as text. `resumes`: it only
+    sleeps, and will want its API token when it wakes.
+    """
 
     attempt: int
     worker: str
     status: str | None
     deadline: datetime
+    resumes: bool = False
 
 
 class ReportFound(Command, frozen=True, kw_only=True):
@@ -128,17 +191,24 @@ class ReportFound(Command, frozen=True, kw_only=True):
 
 
 class LoseAttempt(Command, frozen=True, kw_only=True):
-    """The holder is gone, and nothing of the attempt is left on its host."""
+    """The holder is gone. `ended`: nothing of the attempt is left on its host, as far as processes go."""
 
     attempt: int
     worker: str
     reason: str
     deadline: datetime
+    ended: bool = False
 
 
 class ReportOrphan(Command, frozen=True, kw_only=True):
+    """There is something of an attempt that is over, and it cannot be removed here and now."""
+
     attempt: int
     host: str
+    pool: str = ""
+    reach: Reach = "process"
+    reason: str = ""
+    sealed: str = ""
 
 
 class ReportOrphanRemoved(Command, frozen=True, kw_only=True):
@@ -154,10 +224,14 @@ ServerCommand: TypeAlias = (
     | RenameServer
     | DeleteServer
     | GiveUp
+    | ForceStop
+    | AdoptOrphan
+    | ForgetOrphan
     | ClaimAttempt
     | ReportState
     | ReportStarted
     | ReportResponded
+    | ReportMoved
     | ReportFailed
     | ReportExit
     | ReportFound
@@ -187,6 +261,7 @@ class SpawnRequested(Event, frozen=True, kw_only=True):
     prefix: str
     deadline: datetime
     retries: int
+    asker: str = ""
 
 
 class AttemptClaimed(Event, frozen=True, kw_only=True):
@@ -195,14 +270,23 @@ class AttemptClaimed(Event, frozen=True, kw_only=True):
     host: str
     token: str
     deadline: datetime
+    reach: Reach = "process"
 
 
 class ServerStarted(Event, frozen=True, kw_only=True):
-    """`url`: where the proxy finds it, e.g. http://127.0.0.1:40123, without the prefix."""
+    """`url`: where the proxy finds it, e.g. http://127.0.0.1:40123, without the prefix. `token`: the id of an earlier
+    attempt's API token that it goes on with; "" for the one issued with the claim.
+    """
 
     attempt: int
     url: str
     deadline: datetime
+    token: str = ""
+
+
+class ServerMoved(Event, frozen=True, kw_only=True):
+    attempt: int
+    url: str
 
 
 class ServerResponded(Event, frozen=True, kw_only=True):
@@ -222,6 +306,14 @@ class AttemptLost(Event, frozen=True, kw_only=True):
     reason: str
 
 
+class HolderLost(Event, frozen=True, kw_only=True):
+    """What it held goes on, and waits for a worker that can reach it. `deadline`: for how long."""
+
+    attempt: int
+    reason: str
+    deadline: datetime
+
+
 class ServerAdopted(Event, frozen=True, kw_only=True):
     attempt: int
     worker: str
@@ -235,13 +327,17 @@ class StopRequested(Event, frozen=True, kw_only=True):
 
 
 class ServerStopped(Event, frozen=True, kw_only=True):
+    """`resumes`: it may be taken up again, with the API token that it has."""
+
     attempt: int
     status: str | None
+    resumes: bool = False
 
 
 class ServerCrashed(Event, frozen=True, kw_only=True):
     attempt: int
     status: str | None
+    resumes: bool = False
 
 
 class ServerRenamed(Event, frozen=True, kw_only=True):
@@ -254,13 +350,35 @@ class ServerDeleted(Event, frozen=True, kw_only=True):
 
 
 class OrphanFound(Event, frozen=True, kw_only=True):
+    """Something may be left of an attempt that is over: it is not forgotten until it is known to be gone."""
+
     attempt: int
     host: str
+    pool: str = ""
+    reach: Reach = "process"
+    reason: str = ""
+    url: str = ""
+    token: str = ""
 
 
 class OrphanRemoved(Event, frozen=True, kw_only=True):
+    """`forced`: nobody has seen that it is gone; an admin said so."""
+
     attempt: int
     host: str
+    forced: bool = False
+
+
+class OrphanAdopted(Event, frozen=True, kw_only=True):
+    """It counts again, and waits for a worker that can reach it."""
+
+    personal: ClassVar[tuple[str, ...]] = ("prefix",)
+
+    user: str
+    at: datetime
+    attempt: int
+    prefix: str
+    deadline: datetime
 
 
 ServerEvent: TypeAlias = (
@@ -269,8 +387,10 @@ ServerEvent: TypeAlias = (
     | AttemptClaimed
     | ServerStarted
     | ServerResponded
+    | ServerMoved
     | SpawnFailed
     | AttemptLost
+    | HolderLost
     | ServerAdopted
     | StopRequested
     | ServerStopped
@@ -279,4 +399,5 @@ ServerEvent: TypeAlias = (
     | ServerDeleted
     | OrphanFound
     | OrphanRemoved
+    | OrphanAdopted
 )

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias, TypeVar, assert_never
 import msgspec
 
 from hubbub.domain.message import State
-from hubbub.domain.server_messages import Failure
+from hubbub.domain.server_messages import Failure, Leftover, Reach
 
 K = TypeVar("K", bound="Known")
 
@@ -16,12 +16,15 @@ class Absent(State, frozen=True, kw_only=True):
 
 
 class Known(State, frozen=True, kw_only=True):
-    """`attempt`: the newest start that was ever asked for; 0 when none was."""
+    """`attempt`: the newest start that was ever asked for; 0 when none was. `leftovers`: earlier ones that are not
+    known to have ended.
+    """
 
     user: str
     name: str
     display_name: str = ""
     attempt: int = 0
+    leftovers: tuple[Leftover, ...] = ()
 
     def to(self, shape: type[K], **changes: Any) -> K:
         """This server in another shape: fields that both shapes have are kept unless changed."""
@@ -30,16 +33,20 @@ class Known(State, frozen=True, kw_only=True):
 
 
 class Stopped(Known, frozen=True, kw_only=True):
-    """`failure`: why the last start came to nothing. `crashed`: exit status if it died by itself."""
+    """`failure`: why the last start came to nothing. `crashed`: exit status if it died by itself. `token`: the id of
+    the API token that a sleeping workload still has.
+    """
 
     failure: Failure | None = None
     crashed: str | None = None
+    token: str | None = None
 
 
 class Held(Known, frozen=True, kw_only=True):
     """What the active shapes share.
 
-    `since`: when the start was wished for. `holder` and `host` are null only while it waits for a worker.
+    `since`: when the start was wished for; `asker`: by whom. `holder` is null only while it waits for a worker: at
+    first, and again when its holder is lost but others can get at it.
     """
 
     since: datetime
@@ -50,6 +57,8 @@ class Held(Known, frozen=True, kw_only=True):
     holder: str | None = None
     host: str | None = None
     token: str | None = None
+    reach: Reach = "process"
+    asker: str = ""
 
 
 class Spawning(Held, frozen=True, kw_only=True):

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import ClassVar, TypeAlias, assert_never
 
+import msgspec
+
 from hubbub.domain.message import AlreadyExists, Command, Decider, Event, NotFound, State
 
 
@@ -29,7 +31,14 @@ class RevokeToken(Command, frozen=True, kw_only=True):
     reason: str = "asked"
 
 
-TokenCommand: TypeAlias = IssueToken | RevokeToken
+class RestrictToken(Command, frozen=True, kw_only=True):
+    """`scopes`: all that it may do from now on. `grants`: what tokens of its OAuth client may ask for, if it is said."""
+
+    scopes: tuple[str, ...]
+    grants: tuple[str, ...] | None = None
+
+
+TokenCommand: TypeAlias = IssueToken | RestrictToken | RevokeToken
 
 
 class TokenIssued(Event, frozen=True, kw_only=True):
@@ -46,11 +55,18 @@ class TokenIssued(Event, frozen=True, kw_only=True):
     expires_at: datetime | None
 
 
+class TokenRestricted(Event, frozen=True, kw_only=True):
+    """What a spawner has worked out for the token of its server."""
+
+    scopes: tuple[str, ...]
+    grants: tuple[str, ...] | None = None
+
+
 class TokenRevoked(Event, frozen=True, kw_only=True):
     reason: str
 
 
-TokenEvent: TypeAlias = TokenIssued | TokenRevoked
+TokenEvent: TypeAlias = TokenIssued | TokenRestricted | TokenRevoked
 
 
 class NoToken(State, frozen=True, kw_only=True):
@@ -67,6 +83,7 @@ class Token(State, frozen=True, kw_only=True):
     session: str
     server: str
     expires_at: datetime | None
+    grants: tuple[str, ...] | None = None
 
 
 TokenState: TypeAlias = NoToken | Token
@@ -78,6 +95,12 @@ def decide(state: TokenState, command: TokenCommand) -> Sequence[TokenEvent]:
             return [TokenIssued(**{field: getattr(command, field) for field in command.__struct_fields__})]
         case IssueToken(), Token():
             raise AlreadyExists
+        case RestrictToken(), Token():
+            if (command.scopes, command.grants) == (state.scopes, state.grants):
+                return []
+            return [TokenRestricted(scopes=command.scopes, grants=command.grants)]
+        case RestrictToken(), NoToken():
+            raise NotFound
         case RevokeToken(), Token():
             return [TokenRevoked(reason=command.reason)]
         case RevokeToken(), NoToken():
@@ -86,10 +109,13 @@ def decide(state: TokenState, command: TokenCommand) -> Sequence[TokenEvent]:
             raise AssertionError((state, command))
 
 
-def evolve(_: TokenState, event: TokenEvent) -> TokenState:
+def evolve(state: TokenState, event: TokenEvent) -> TokenState:
     match event:
         case TokenIssued():
             return Token(**{field: getattr(event, field) for field in event.__struct_fields__})
+        case TokenRestricted():
+            assert isinstance(state, Token)
+            return msgspec.structs.replace(state, scopes=event.scopes, grants=event.grants)
         case TokenRevoked():
             return NoToken()
         case _:

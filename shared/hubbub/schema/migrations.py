@@ -16,4 +16,4 @@ class Migration:
         return files("hubbub.schema").joinpath(f"{self.number:04}_{self.name}.sql").read_text()
 
 
-MIGRATIONS = (Migration(1, "house"), Migration(2, "contract"))
+MIGRATIONS = (Migration(1, "house"), Migration(2, "contract"), Migration(3, "spawners"))

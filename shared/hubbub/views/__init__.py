@@ -65,11 +65,12 @@ def _server(state: Server) -> tuple[Any, ...] | None:
     if isinstance(state, Absent):
         return None
     kind = type(state).__name__
-    head = (state.user, state.name, state.display_name, kind, state.attempt)
+    head = (state.user, state.name, state.display_name, kind, state.attempt, len(state.leftovers) or None)
     if isinstance(state, Stopped):
-        return (*head, None, None, None, None, None, None, None, None)
+        return (*head, None, None, None, None, None, None, state.token, None, None, None)
     url = getattr(state, "url", None) or None
-    return (*head, state.since, state.pool, state.holder, state.host, state.prefix, url, state.token, state.deadline)
+    where = (state.since, state.pool, state.holder, state.host, state.prefix, url, state.token, state.deadline)
+    return (*head, *where, None if state.reach == "process" else state.reach, state.asker or None)
 
 
 def _token(state: token.TokenState) -> tuple[Any, ...] | None:
@@ -93,6 +94,7 @@ SERVERS = View(
         "display_name": "text",
         "kind": "text",
         "attempt": "int",
+        "leftovers": "int",
         "since": "timestamptz",
         "pool": "text",
         "holder": "text",
@@ -101,6 +103,8 @@ SERVERS = View(
         "url": "text",
         "token": "text",
         "deadline": "timestamptz",
+        "reach": "text",
+        "asker": "text",
     },
     _server,
 )

@@ -1,0 +1,97 @@
+"""Answers workers: what my earlier self has left (hello), what I owe (holdings). And what becomes of the lost."""
+
+import asyncio
+from datetime import timedelta
+
+import asyncpg
+import msgspec
+import structlog
+
+from hubbub.config import Options
+from hubbub.domain.message import Rejected, StaleAttempt
+from hubbub.domain.server_messages import LoseAttempt, ReportFound
+from hubbub.domain.server_states import Held as HeldState
+from hubbub.domain.server_states import Known, Server, react
+from hubbub.eventlog import Context
+from hubbub.handle import Committer
+from hubbub.rpc import Answer, Found, Held, Hello, Refusal, Welcome
+from hubbub.transaction import Transaction
+from hubbub.views import SERVERS
+
+log = structlog.get_logger()
+
+_STATE = msgspec.json.Decoder(Server)
+
+
+class Hellos:
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", committer: Committer, options: Options) -> None:
+        self._pool = pool
+        self._committer = committer
+        self._options = options
+
+    async def hello(self, subject: str, payload: bytes) -> Welcome:
+        """A worker is back: settle everything that the log says it holds, by what it found."""
+        _, _, _, _, worker = subject.split(".")
+        hello = msgspec.json.decode(payload, type=Hello)
+        if wrong := self._differences(hello.options):
+            message = f"{', '.join(wrong)}: not as the api has it; all processes need the same configuration"
+            return Welcome(refused=Refusal(kind="Invalid", message=message))
+        answers = await asyncio.gather(*(self._found(worker, hello.host, found) for found in hello.found))
+        kept = {found.server for found, given in zip(hello.found, answers, strict=True) if given.state}
+        rows = await self._pool.fetch("select id, state from servers where holder = $1", worker)
+        for row in rows:
+            if row["id"] not in kept:
+                await self._lose(worker, row["id"], "its worker was restarted and found nothing of it")
+        return Welcome(answers=tuple(answers))
+
+    def _differences(self, options: dict[str, str]) -> list[str]:
+        ours = self._options.hashes
+        return sorted(name for name in options.keys() | ours.keys() if options and options.get(name) != ours.get(name))
+
+    async def _found(self, worker: str, host: str, found: Found) -> Answer:
+        context = Context.of(f"worker:{worker}")
+
+        async def body(tx: Transaction) -> Answer:
+            command = ReportFound(
+                attempt=found.attempt,
+                worker=worker,
+                host=host,
+                url=found.url,
+                deadline=tx.now + timedelta(seconds=self._options.spawner.http_timeout + 10),
+            )
+            state, events = await tx.act(SERVERS, found.server, command)
+            if events:
+                log.info("server.adopted", server=found.server, attempt=found.attempt, worker=worker)
+            return Answer(state=state)
+
+        try:
+            return await self._committer.submit(body, context, [(SERVERS, found.server)])
+        except Rejected as refusal:
+            return Answer(refused=Refusal(kind=type(refusal).__name__, message=str(refusal)))
+
+    async def _lose(self, worker: str, server: str, reason: str) -> None:
+        await lose(self._committer, self._options, worker, server, reason)
+
+    async def holdings(self, subject: str, payload: bytes) -> Held:
+        """The servers that the worker holds and owes something."""
+        _, _, _, _, worker = subject.split(".")
+        rows = await self._pool.fetch("select id, state from servers where holder = $1 and kind <> 'Running'", worker)
+        states = {row["id"]: _STATE.decode(row["state"]) for row in rows}
+        return Held(servers={id: state for id, state in states.items() if react(state) is not None})
+
+
+async def lose(committer: Committer, options: Options, worker: str, server: str, reason: str) -> None:
+    """Close the attempt that a lost worker held, and ask for the next while there may be one."""
+
+    async def body(tx: Transaction) -> None:
+        state = await tx.state(SERVERS, server)
+        if isinstance(state, HeldState) and isinstance(state, Known) and state.holder == worker:
+            deadline = tx.now + timedelta(seconds=options.ours.queue_timeout)
+            command = LoseAttempt(attempt=state.attempt, worker=worker, reason=reason, deadline=deadline)
+            await tx.act(SERVERS, server, command)
+
+    try:
+        await committer.submit(body, Context.of("sweep"), [(SERVERS, server)])
+    except StaleAttempt:
+        return
+    log.info("server.lost", server=server, worker=worker, reason=reason)
