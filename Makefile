@@ -14,7 +14,7 @@ CONTRACT := tests/integration/contract
 
 PACKAGES := shared services/api services/auth services/spawner-worker services/proxy-sync services/poller deploy/local
 MEMBERS := hubbub hubbub-api hubbub-auth hubbub-spawner-worker hubbub-proxy-sync hubbub-poller hubbub-local
-DEBIAN := chromium fonts-dejavu-core
+DEBIAN := chromium fonts-dejavu-core docker.io iptables munge slurm-client slurmctld slurmd sudo
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
@@ -37,8 +37,8 @@ run: setup ## start the whole hub and print its address; ARGS go to `hubbub up`
 test: setup-dev ## run the tests; ARGS go to pytest
 	$(BIN)/python -m pytest --ignore=tests/system -m "not long and not system" $(ARGS)
 
-test-system: setup-dev ## run the tests that need Debian packages, which it installs
-	@command -v chromium >/dev/null || { \
+test-system: $(VENV)/.set-up-spawners ## run the tests that need Debian packages, which it installs
+	@dpkg -s $(DEBIAN) >/dev/null 2>&1 || { \
 	  if [ "$$(id -u)" != 0 ]; then echo 'the system tests need $(DEBIAN): sudo apt-get install $(DEBIAN)' >&2; exit 1; fi; \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(DEBIAN) >/dev/null; }
 	$(BIN)/python -m pytest tests/system $(ARGS)
@@ -60,11 +60,12 @@ format: setup-dev ## put the code into its format
 bench: setup-dev ## measure Hubbub and JupyterHub side by side
 	bench/run $(ARGS)
 
-lock: ## pin what pyproject.toml asks for into requirements.lock and requirements-dev.lock
+lock: ## pin what pyproject.toml asks for into requirements.lock, requirements-dev.lock and requirements-spawners.lock
 	scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && \
 	  $(PYTHON) -m venv "$$scratch" && "$$scratch/bin/pip" --disable-pip-version-check install --quiet uv==0.13.8 && \
 	  "$$scratch/bin/uv" $(LOCK) -o requirements.lock && \
 	  "$$scratch/bin/uv" $(LOCK) --group dev -o requirements-dev.lock && \
+	  "$$scratch/bin/uv" $(LOCK) --group spawners --constraint requirements-dev.lock -o requirements-spawners.lock && \
 	  echo 'jupyterhub==6.1.1' | "$$scratch/bin/uv" pip compile --quiet --universal --python-version 3.11 \
 	    --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
 	    --custom-compile-command "make lock" - -o $(CONTRACT)/jupyterhub.lock
@@ -109,4 +110,9 @@ $(VENV)/.set-up: $(VENV)/.locked $(NPM)/.set-up $(PACKAGES:%=%/pyproject.toml)
 $(VENV)/.set-up-dev: $(VENV)/.set-up requirements-dev.lock
 	@echo 'installing what the tests and checks need into $(VENV)'
 	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(VENV)/.set-up-spawners: $(VENV)/.set-up-dev requirements-spawners.lock
+	@echo 'installing the spawners of others, for the system tests, into $(VENV)'
+	@$(PIP) install --require-hashes -r requirements-spawners.lock
 	@touch $@

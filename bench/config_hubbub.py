@@ -56,7 +56,7 @@ c.JupyterHub.authenticator_class = "shared-password"
 c.SharedPasswordAuthenticator.user_password = "benchbench"
 c.Authenticator.allow_all = True
 c.ConfigurableHTTPProxy.concurrency = 64
-c.Hubbub.worker_capacity = 64
+c.Hubbub.worker_starts = 64
 
 c.JupyterHub.services = [{"name": "bench", "api_token": os.environ["BENCH_TOKEN"]}]
 c.JupyterHub.load_roles = [

@@ -2,8 +2,7 @@
 
 import hmac
 import json
-import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,19 +11,15 @@ from urllib.parse import urlsplit
 from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
-from hubbub import declared
+from hubbub import declared, pools
 from hubbub.addresses import BadAddress, netloc, parsed, slashed
 from hubbub.domain.service import Spec
 from hubbub.honoured import HONOURED, SECRET
+from hubbub.internal_tls import options as tls
 from hubbub.sections import ConfigError, Hub, Ours, Periodic, ProxyOptions, SpawnerOptions, class_names, plain, read
 from hubbub.services import BadService, spec_of
 from hubbub.settings import Settings
 from hubbub.tokens import LONGEST_TOKEN
-
-_POOL = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
-
-#: Words that stand where a pool would, in the subjects of the bus.
-_NO_POOLS = frozenset({"proxy", "poller", "api", "auth"})
 
 
 class Options:
@@ -37,12 +32,15 @@ class Options:
     def __init__(self, traits: Config, settings: Settings | None = None) -> None:
         self.traits = traits
         self._settings = settings or Settings(instance="")
+        self._spawners: dict[str, SpawnerOptions] = {}
         self.hub = read(traits, ("JupyterHub",), Hub)
         self.ours = self._ours()
-        self.spawner = read(traits, ("Spawner", *class_names(self.hub.spawner_class)), SpawnerOptions)
+        #: Every pool of workers, by name.
+        self.pools = pools.read(self.ours)
+        self.spawner = self.spawner_of(self.ours.pool)
         self.periodic = read(traits, ("PeriodicMetricsCollector",), Periodic)
         self.proxy = read(traits, ("Proxy", "ConfigurableHTTPProxy"), ProxyOptions)
-        self.warnings = _not_honoured(traits, self.hub)
+        self.warnings = _not_honoured(traits, self.hub, self.pools.values())
         if self.hub.api_page_max_limit < 1 or self.hub.api_page_default_limit < 1:
             raise ConfigError("c.JupyterHub.api_page_default_limit and api_page_max_limit must be at least 1")
         declared.check(self.hub)
@@ -51,11 +49,10 @@ class Options:
         declared.check_user_names("admin_users", self.admin_users)
         declared.check_user_names("c.JupyterHub.api_tokens", self.hub.api_tokens.values())
         _check_tokens(self.hub)
+        tls.check(self.hub)
         self._check_addresses()
         #: `c.JupyterHub.services`, by name: without their secrets and commands.
         self.services = self._services()
-        if not _POOL.fullmatch(self.ours.pool) or self.ours.pool in _NO_POOLS:
-            raise ConfigError(f"c.Hubbub.pool cannot be {self.ours.pool!r}: lower case letters, digits and hyphens")
 
     def _ours(self) -> Ours:
         timeouts = {
@@ -105,11 +102,11 @@ class Options:
     def hub_bind_url(self) -> str:
         """Where the api listens, e.g. http://127.0.0.1:8081/hub/."""
         if self._settings.hub_bind_url:
-            return slashed(self._settings.hub_bind_url)
+            return self._inside(slashed(self._settings.hub_bind_url))
         hub = self.hub
         address = hub.hub_bind_url or f"http://{netloc(hub.hub_ip, hub.hub_port)}"
         parts = urlsplit(address)
-        return f"{parts.scheme}://{parts.netloc}{self.hub_prefix}"
+        return self._inside(f"{parts.scheme}://{parts.netloc}{self.hub_prefix}")
 
     @cached_property
     def hub_configured(self) -> bool:
@@ -130,9 +127,9 @@ class Options:
         hub = self.hub
         if hub.hub_connect_url:
             parts = urlsplit(hub.hub_connect_url)
-            return f"{parts.scheme}://{parts.netloc}"
+            return self._inside(f"{parts.scheme}://{parts.netloc}")
         ip = hub.hub_connect_ip or (self.hub_ip if self.hub_ip not in ("0.0.0.0", "::") else "127.0.0.1")
-        return f"http://{netloc(ip, self.hub_port)}"
+        return self._inside(f"http://{netloc(ip, self.hub_port)}")
 
     @property
     def hub_api_url(self) -> str:
@@ -140,7 +137,8 @@ class Options:
 
     @cached_property
     def proxy_api_url(self) -> str:
-        return (self._settings.proxy_api_url or self.proxy.api_url).rstrip("/")
+        url = (self._settings.proxy_api_url or self.proxy.api_url).rstrip("/")
+        return self._inside(url) if self.proxy_should_start else url
 
     @cached_property
     def proxy_api_configured(self) -> bool:
@@ -157,6 +155,15 @@ class Options:
     @property
     def cleanup_proxy(self) -> bool:
         return self.hub.cleanup_proxy
+
+    def _inside(self, url: str) -> str:
+        """*url*, of a part of the house: by TLS, if all of them are."""
+        return url.replace("http://", "https://", 1) if self.hub.internal_ssl else url
+
+    @property
+    def certs_folder(self) -> Path:
+        """Where the authorities of internal TLS are; a relative path is one below the data folder."""
+        return self._settings.data_folder / self.hub.internal_certs_location
 
     def _check_addresses(self) -> None:
         for name in ("port", "hub_port"):
@@ -177,6 +184,31 @@ class Options:
                 _ = parsed(url) if url else None
             except BadAddress as error:
                 raise ConfigError(f"{name}: {error}") from None
+
+    # Pools ------------------------------------------------------------------------------
+
+    def pool_of(self, user: str, groups: Collection[str], user_options: Mapping[str, Any] | None) -> str:
+        """Where a server of *user*, who is in *groups*, starts with these options: the first pool that takes it."""
+        profile = pools.profile_in(user_options)
+        spawners = pools.spawners_of(self.traits, self.hub.spawner_class, profile)
+        takers = (name for name, pool in self.pools.items() if pool.takes(user, groups, profile, spawners))
+        return next(takers, self.ours.pool)
+
+    def spawner_class_of(self, pool: str) -> Any:
+        """What the workers of *pool* start servers with: a class, or its name."""
+        said = self.pools[pool].spawner_class if pool in self.pools else None
+        return self.hub.spawner_class if said is None else said
+
+    def spawner_of(self, pool: str) -> SpawnerOptions:
+        """The options of the pool's Spawner class."""
+        if pool not in self._spawners:
+            sections = ("Spawner", *class_names(self.spawner_class_of(pool)))
+            self._spawners[pool] = read(self.traits, sections, SpawnerOptions)
+        return self._spawners[pool]
+
+    def size_of(self, pool: str) -> pools.Size:
+        """What this process takes if it is a worker of *pool*."""
+        return pools.size_of(self.pools.get(pool, pools.Pool()), self.ours, self._settings.capacity)
 
     # Policy -----------------------------------------------------------------------------
 
@@ -232,9 +264,10 @@ def load(path: str | Path, settings: Settings | None = None) -> Options:
     return Options(traits, settings)
 
 
-def _not_honoured(traits: Config, hub: Hub) -> list[str]:
+def _not_honoured(traits: Config, hub: Hub, known: Collection[pools.Pool]) -> list[str]:
     """Options of sections that nobody knows are named too: but for those of the operator's own classes."""
-    theirs = {*class_names(hub.spawner_class), *class_names(hub.authenticator_class)}
+    classes = [hub.spawner_class, hub.authenticator_class, *(pool.spawner_class for pool in known)]
+    theirs = {name for kind in classes if kind is not None for name in class_names(kind)}
     return sorted(
         f"c.{section}.{name} is set, but has no effect in this release"
         for section, values in traits.items()

@@ -35,19 +35,23 @@ _MARK = """
 """
 
 
+#: What gives a pool's workers something to do: a start, something to take over, or to end.
+_WORK = frozenset({"SpawnRequested", "HolderLost", "OrphanFound", "OrphanRemoved", "OrphanAdopted"})
+
+
 class _Pool(msgspec.Struct):
-    pool: str
+    pool: str = ""
 
 
 _POOL = msgspec.json.Decoder(_Pool)
 
 
 def _pool_of(record: Recorded) -> str:
-    """Who should hear of it; nobody, if this release cannot read it: workers ask by themselves too."""
+    """Who should hear of it; "" for nobody, also if this release cannot read it: workers ask by themselves too."""
     try:
-        return _POOL.decode(record.data).pool
+        return _POOL.decode(record.data).pool if record.type in _WORK else ""
     except msgspec.MsgspecError:
-        return "unknown"
+        return ""
 
 
 class Relay:
@@ -158,7 +162,7 @@ class Relay:
         acknowledgement of the last one vouches for all of them.
         """
         with telemetry.span("relay.publish", parent=records[0].context.traceparent):
-            pools = {_pool_of(record) for record in records if record.type == "SpawnRequested"}
+            pools = {pool for record in records if (pool := _pool_of(record))}
             faults.point("relay.before_publish")
             for record in records[:-1]:
                 await self._bus.client.publish(*self._message(record, epoch))
@@ -182,11 +186,11 @@ class Relay:
         return f"hub.event.{record.kind}.{record.id}", record.data.encode(), "", headers
 
     async def _send_owed(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-        """After the bus lost its memory: the waiting attempts need tickets. Stops reach their holders by
-        the workers' own asking.
+        """After the bus lost its memory: what waits for a worker needs tickets. Stops reach their holders by
+        the workers' own asking, and so do leftovers.
         """
         waiting = await connection.fetch(
-            "select pool, count(*) as n from servers where kind = 'Spawning' and holder is null group by pool"
+            "select distinct pool from servers where kind <> 'Stopped' and holder is null and pool is not null"
         )
         for row in waiting:
             await self._bus.js.publish(f"hub.ticket.pool.{token(row['pool'])}", EMPTY, timeout=2)

@@ -7,6 +7,7 @@ import msgspec
 
 from hubbub.domain.server_messages import (
     Reach,
+    ReportDelay,
     ReportExit,
     ReportFailed,
     ReportFound,
@@ -44,18 +45,24 @@ class Person(Message, frozen=True):
 
 class Claim(Message, frozen=True):
     """*hashes*: of as many fresh API tokens as there are servers this worker could start now. *room*: how many it
-    could take over from others. *reach*: of what it starts.
+    could take over from others. *reach*: of what it starts. *id*: the same when the same claim is sent again, which
+    then gets the same.
     """
 
     host: str
     hashes: tuple[str, ...]
     room: int = 0
     reach: Reach = "process"
+    id: str = ""
 
 
 class Spec(Message, frozen=True):
     """An attempt that the worker holds from now on. `sealed`: under the bus key, JSON
-    `{"options": {...}, "state": {...}}`.
+    `{"options": {...}, "state": {...}}`, and where there is such a thing `"auth_state": {...}`, `"request": {...}` (a
+    `hubbub.form_messages.WebRequest`), and the person's `"groups": [{"name": "...", "properties": {...}}]`.
+
+    Where the configuration has callables for them, `token_scopes` is what every server has, and
+    `client_allowed_scopes` is empty: see ReportScopes.
 
     `service`: the managed service that it is, which the worker finds in its own configuration, and there
     it has to have this `digest` (see `hubbub.managed`); then `person` is nobody.
@@ -117,6 +124,7 @@ ServerReport: TypeAlias = (
     ReportState
     | ReportStarted
     | ReportResponded
+    | ReportDelay
     | ReportMoved
     | ReportScopes
     | ReportFailed
@@ -151,6 +159,19 @@ class Answer(Message, frozen=True):
 
 class Answers(Message, frozen=True):
     answers: tuple[Answer, ...]
+
+
+# hub.rpc.auth_state.<pool>.<worker> -------------------------------------------------------
+
+
+class SaveAuthState(Message, frozen=True):
+    """From the holder of an attempt: what its hooks want to be kept of the server's owner. *sealed*: under the bus
+    key, a JSON object; null to keep nothing.
+    """
+
+    server: str
+    attempt: int
+    sealed: str
 
 
 # hub.rpc.hello.<pool>.<worker>, hub.rpc.holdings.<pool>.<worker> --------------------------
@@ -193,18 +214,66 @@ class Held(Message, frozen=True):
 
 
 class Word(Message, frozen=True):
-    """To the holder of a server, by `verb`: its state `changed`; send the end of its `log`; it has chosen a `port`."""
+    """To the holder of a server, by `verb`: its state `changed`; send the end of its `log`; it has chosen a `port`.
+
+    `follow`: send its log to *listener* from the cursor *since* on (else its last *lines*), until told to `unfollow` or
+    not told so again for `FOLLOWED_FOR` seconds.
+    """
 
     server: str
     attempt: int
     verb: str = "changed"
     lines: int = 200
     port: int = 0
+    listener: str = ""
+    since: str = ""
 
 
 class LogTail(Message, frozen=True):
     text: str = ""
     error: str = ""
+
+
+FOLLOWED_FOR = 15.0
+
+
+class LogLines(Message, frozen=True):
+    """On `hub.logs.<server>.<listener>`. `cursor`: where the next lines will be, in the words of whoever sends them."""
+
+    lines: tuple[str, ...]
+    cursor: str = ""
+
+
+# hub.rpc.certify.<pool or proxy>.<name> -------------------------------------------------------
+
+
+class SigningRequest(Message, frozen=True):
+    """*part*: see `hubbub.internal_tls.parts`. *request*: PEM. *server*, *attempt*: of a server's."""
+
+    part: str
+    request: str
+    server: str = ""
+    attempt: int = 0
+
+
+class Certify(Message, frozen=True):
+    """Asks for certificates; the keys stay where they are."""
+
+    requests: tuple[SigningRequest, ...]
+
+
+class Signed(Message, frozen=True):
+    """PEM. `trust`: the authorities whose certificates its owner is to take."""
+
+    certificate: str
+    trust: str
+
+
+class Certified(Message, frozen=True):
+    """In the order of the requests: all of them, or none."""
+
+    signed: tuple[Signed, ...] = ()
+    refused: Refusal | None = None
 
 
 # hub.rpc.routes.proxy.<proxy>, hub.rpc.routed..., hub.rpc.join... ---------------------------

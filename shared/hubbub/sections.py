@@ -1,6 +1,8 @@
 """The sections of the operator's configuration, as far as the house itself reads them."""
 
-from typing import Annotated, Any, TypeVar
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -27,6 +29,11 @@ class Hub(msgspec.Struct, kw_only=True):
     hub_bind_url: str = ""
     hub_connect_ip: str = ""
     hub_connect_url: str = ""
+    internal_ssl: bool = False
+    internal_certs_location: str = "internal-ssl"
+    recreate_internal_certs: bool = False
+    external_ssl_authorities: dict[str, dict[str, str]] = {}
+    trusted_alt_names: list[str] = []
     authenticator_class: Any = "pam"
     spawner_class: Any = "localprocess"
     services: list[dict[str, Any]] = []
@@ -64,10 +71,15 @@ class Ours(msgspec.Struct, kw_only=True):
     slow_stop_timeout: float = 10
     queue_timeout: float = 300
     route_timeout: float = 30
+    adoption_timeout: float = 60
     spawn_retries: int = 2
     pool: str = "default"
-    worker_capacity: int = 64
+    pools: dict[str, dict[str, Any]] = {}
+    worker_starts: Annotated[int, Meta(ge=1)] = 64
+    worker_capacity: Annotated[int, Meta(ge=0)] = 0
+    queue_spawns: bool = False
     token_limit_per_user: int = 1000
+    spawner_reach: Literal["", "process", "host", "pool"] = ""
 
 
 class Periodic(msgspec.Struct, kw_only=True):
@@ -80,12 +92,18 @@ class Periodic(msgspec.Struct, kw_only=True):
 
 
 class SpawnerOptions(msgspec.Struct, kw_only=True):
-    """What the core needs to know of `c.Spawner`; the rest belongs to the workers."""
+    """What the core needs to know of `c.Spawner`; the rest belongs to the workers.
+
+    Scopes are null where the configuration has a callable: then the worker of a start works them out, and reports them.
+    """
 
     start_timeout: float = 60
     http_timeout: float = 30
-    oauth_client_allowed_scopes: list[str] = []
-    server_token_scopes: list[str] = []
+    oauth_client_allowed_scopes: list[str] | None = []
+    server_token_scopes: list[str] | None = []
+
+
+_MAY_BE_CALLABLE = frozenset({"oauth_client_allowed_scopes", "server_token_scopes"})
 
 
 class ProxyOptions(msgspec.Struct, kw_only=True):
@@ -110,6 +128,8 @@ def read(traits: Config, names: tuple[str, ...], shape: type[S]) -> S:
         for name, value in traits.get(section, {}).items():
             if name in types:
                 given = plain(value, getattr(options, name))
+                if name in _MAY_BE_CALLABLE and callable(given):
+                    given = None
                 try:
                     setattr(options, name, given if name.endswith("_class") else msgspec.convert(given, types[name]))
                 except msgspec.ValidationError as error:
@@ -126,5 +146,17 @@ def class_names(spawner_class: Any) -> list[str]:
     """The names under which a class's options may be set, most general first."""
     if isinstance(spawner_class, type):
         return [kind.__name__ for kind in reversed(spawner_class.__mro__) if kind is not object]
-    names = {"simple": ["LocalProcessSpawner", "SimpleLocalProcessSpawner"], "localprocess": ["LocalProcessSpawner"]}
-    return names.get(str(spawner_class), [str(spawner_class).rpartition(".")[2]])
+    name = _announced(str(spawner_class)).rpartition(".")[2]
+    return ["LocalProcessSpawner", name] if name == "SimpleLocalProcessSpawner" else [name]
+
+
+@cache
+def _announced(name: str) -> str:
+    """The class that a package has announced by this short name; *name* itself if none has. It is not imported."""
+    known = {"simple": "SimpleLocalProcessSpawner", "localprocess": "LocalProcessSpawner"}
+    if name in known or "." in name:
+        return known.get(name, name)
+    groups = ("jupyterhub.spawners", "jupyterhub.authenticators")
+    entries = [entry for group in groups for entry in entry_points(group=group)]
+    found = [entry.attr for entry in entries if entry.name.lower() == name.lower()]
+    return found[0] if found else name

@@ -26,6 +26,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     postgres_url: str = ""
     nats_url: str = ""
     pool: str = "default"
+    capacity: int | None = None
     cookie_secret: str = ""
     vault_key: str = ""
     bus_key: str = ""
@@ -69,6 +70,11 @@ def _parse(field: str, text: str) -> object:
         if seconds <= 0:
             raise ValueError("it must be above 0")
         return seconds
+    if field == "capacity":
+        servers = int(text)
+        if servers < 0:
+            raise ValueError("it must not be below 0")
+        return servers
     if field == "chp_command":
         return tuple(json.loads(text))
     return text

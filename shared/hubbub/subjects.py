@@ -27,7 +27,14 @@ def permissions(pools: Sequence[str]) -> dict[str, dict[str, list[str]]]:
                 "_INBOX_poller.>",
                 *[f"_INBOX_pool-{pool}.>" for pool in pools],
             ],
-            "subscribe": ["hub.rpc.>", "hub.progress.>", "hub.heartbeat.>", "hub.liveness.>", "_INBOX_api.>"],
+            "subscribe": [
+                "hub.rpc.>",
+                "hub.progress.>",
+                "hub.logs.>",
+                "hub.heartbeat.>",
+                "hub.liveness.>",
+                "_INBOX_api.>",
+            ],
         },
         "proxy-sync": {
             "publish": ["hub.rpc.*.proxy.*", "hub.activity", "hub.heartbeat.proxy-sync.*"],
@@ -43,6 +50,7 @@ def permissions(pools: Sequence[str]) -> dict[str, dict[str, list[str]]]:
             "publish": [
                 f"hub.rpc.*.{pool}.*",
                 "hub.progress.>",
+                "hub.logs.>",
                 "hub.heartbeat.spawner-worker.*",
                 f"$JS.API.CONSUMER.MSG.NEXT.TICKETS.pool-{pool}",
                 f"$JS.API.CONSUMER.INFO.TICKETS.pool-{pool}",

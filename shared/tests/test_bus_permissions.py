@@ -60,10 +60,10 @@ PUBLISH = {
     "api": (
         ["hub.event.server.s1", "hub.ticket.pool.gpu", "hub.holder.w1", "hub.form.gpu", "hub.heartbeat.log",
          "_INBOX_pool-gpu.x.y", "_INBOX_poller.x.y", "_INBOX_proxy-sync.x.y"],
-        ["hub.rpc.claim.gpu.w1", "hub.progress.s1.1", "hub.liveness.x.y", "$SYS.REQ.SERVER.PING"],
+        ["hub.rpc.claim.gpu.w1", "hub.progress.s1.1", "hub.logs.s1.l1", "hub.liveness.x.y", "$SYS.REQ.SERVER.PING"],
     ),
     "pool-default": (
-        ["hub.rpc.claim.default.w1", "hub.rpc.report.default.w1", "hub.progress.s1.1",
+        ["hub.rpc.claim.default.w1", "hub.rpc.report.default.w1", "hub.progress.s1.1", "hub.logs.s1.l1",
          "hub.heartbeat.spawner-worker.w1", "$JS.API.CONSUMER.MSG.NEXT.TICKETS.pool-default", "_INBOX_api.x.y"],
         ["hub.rpc.claim.gpu.w1", "hub.rpc.report.gpu.w1", "hub.rpc.lease.poller.p1", "hub.rpc.routed.proxy.p1",
          "hub.event.server.s1", "hub.ticket.pool.default", "hub.holder.w1", "hub.form.default",
@@ -87,12 +87,12 @@ PUBLISH = {
 }  # fmt: skip
 SUBSCRIBE = {
     "api": (
-        ["hub.rpc.*.*.*", "hub.progress.s1.1", "hub.heartbeat.>", "hub.liveness.>", "_INBOX_api.>"],
+        ["hub.rpc.*.*.*", "hub.progress.s1.1", "hub.logs.s1.l1", "hub.heartbeat.>", "hub.liveness.>", "_INBOX_api.>"],
         [">", "_INBOX_pool-default.>", "_INBOX_poller.>", "_INBOX.>", "hub.ticket.>", "$SYS.>"],
     ),
     "pool-default": (
         ["hub.holder.w1", "hub.form.default", "_INBOX_pool-default.>"],
-        [">", "*.>", "hub.>", "hub.rpc.>", "hub.event.>", "hub.ticket.>", "hub.progress.>", "hub.form.gpu",
+        [">", "*.>", "hub.>", "hub.rpc.>", "hub.event.>", "hub.ticket.>", "hub.progress.>", "hub.logs.>", "hub.form.gpu",
          "hub.form.*", "hub.heartbeat.>", "_INBOX_pool-gpu.>", "_INBOX_api.>", "_INBOX.>", "$JS.>", "$SYS.>"],
     ),
     "proxy-sync": (

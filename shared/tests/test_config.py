@@ -11,6 +11,7 @@ from hubbub.config import ConfigError, Options, load
 from hubbub.domain.scope_tree import ADMIN_ROLE
 from hubbub.honoured import HONOURED
 from hubbub.roles import Roles
+from hubbub.sections import class_names
 from hubbub.settings import Settings
 
 Load = Callable[..., Options]
@@ -162,7 +163,7 @@ def test_an_option_without_effect_is_named() -> None:
         Config(
             {
                 "JupyterHub": {"port": 1, "ssl_key": "x"},
-                "Spawner": {"cmd": ["x"], "mem_limit": "1G"},
+                "Spawner": {"cmd": ["x"], "mem_limt": "1G"},
                 "Jupyterhub": {"prot": 1},
             }
         )
@@ -170,7 +171,7 @@ def test_an_option_without_effect_is_named() -> None:
     assert [warning.partition(" ")[0] for warning in options.warnings] == [
         "c.JupyterHub.ssl_key",
         "c.Jupyterhub.prot",
-        "c.Spawner.mem_limit",
+        "c.Spawner.mem_limt",
     ]
 
 
@@ -195,6 +196,22 @@ def test_a_more_specific_class_has_the_last_word() -> None:
     assert Options(Config({"JupyterHub": {"spawner_class": "simple"}, **read})).spawner.start_timeout == 3
     assert Options(Config(read)).spawner.start_timeout == 1
     assert Options(Config({"Proxy": {"should_start": False}})).proxy_should_start is False
+
+
+@pytest.mark.parametrize(
+    ("said", "names"),
+    [
+        ("simple", ["LocalProcessSpawner", "SimpleLocalProcessSpawner"]),
+        ("jupyterhub.spawner.SimpleLocalProcessSpawner", ["LocalProcessSpawner", "SimpleLocalProcessSpawner"]),
+        ("localprocess", ["LocalProcessSpawner"]),
+        ("default", ["LocalProcessSpawner"]),
+        ("some.where.Else", ["Else"]),
+        ("dummy", ["DummyAuthenticator"]),
+        ("nosuch", ["nosuch"]),
+    ],
+)
+def test_options_stand_under_the_name_of_the_class_that_a_short_name_means(said: str, names: list[str]) -> None:
+    assert class_names(said) == names
 
 
 def test_slow_spawn_timeout_may_stand_in_two_places() -> None:

@@ -65,8 +65,14 @@ def test_what_was_once_written_is_still_read(each: Json, vault: Vault) -> None:
     """Fields that were added since have their defaults."""
     event = decode(golden(each), vault)
     assert type(event).__name__ == each["type"]
-    fields = json.loads(msgspec.json.encode(event))
-    assert {name: fields[name] for name in each["reads_as"]} == each["reads_as"]
+    assert as_far_as(each["reads_as"], json.loads(msgspec.json.encode(event))) == each["reads_as"]
+
+
+def as_far_as(known: Any, found: Any) -> Any:
+    """What there is in *found* of the names in *known*, at every depth."""
+    if not isinstance(known, dict) or not isinstance(found, dict):
+        return found
+    return {name: as_far_as(known[name], found[name]) for name in known if name in found}
 
 
 def test_every_event_has_a_place_in_the_corpus() -> None:

@@ -14,6 +14,8 @@ from typing import Any
 import aiohttp
 import psutil
 
+from hubbub_spawner_worker.cgroups import Cgroup
+
 HERE = Path(__file__).parent
 HUBBUB = Path(sys.executable).parent / "hubbub"
 TOKEN = "token-of-the-test-service"
@@ -101,6 +103,10 @@ class Hub:
             await self._reading
         for process in self.workloads():
             process.kill()
+        for path in self.data.glob("spool/*/*/*.json"):
+            left = Cgroup(json.loads(path.read_text()).get("cgroups", ()))
+            await left.clear()
+            left.remove()
 
     # Its parts --------------------------------------------------------------------------
 

@@ -42,7 +42,6 @@ async def test_one_user_can_do_nothing_to_another(shared_house: Hub) -> None:
         ("POST", "/users/victim/server", None),
         ("DELETE", "/users/victim/server", None),
         ("GET", "/users/victim/server/progress", None),
-        ("GET", "/users/victim/server/log", None),
         ("GET", "/users/victim/tokens", None),
         ("POST", "/users/victim/activity", {"last_activity": "2026-01-01T00:00:00Z"}),
     ):
@@ -55,6 +54,7 @@ async def test_one_user_can_do_nothing_to_another(shared_house: Hub) -> None:
         ("GET", "/proxy", None),
         ("POST", "/users/victim/tokens", {}),
         ("POST", "/shutdown", {}),
+        ("GET", "/users/victim/server/log", None),
     ):
         status, answer = await shared_house.api(method, path, body, token=mallory)
         assert status == 403, (method, path, answer)

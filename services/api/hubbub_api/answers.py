@@ -30,7 +30,7 @@ STATUS: dict[type[Rejected], int] = {
 
 
 def status_of(refusal: Rejected) -> int:
-    return STATUS.get(type(refusal), 400)
+    return next((status for kind, status in STATUS.items() if isinstance(refusal, kind)), 400)
 
 
 def answer(body: object, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:

@@ -26,9 +26,11 @@ from hubbub_api import (
     metrics,
     oauth,
     openapi,
+    orphans,
     pages,
     plugin_routes,
     progress,
+    server_log,
     services,
     share_codes,
     shared,
@@ -52,6 +54,8 @@ TABLES = (
     users.routes,
     user_activity.routes,
     user_servers.routes,
+    orphans.routes,
+    server_log.routes,
     admin_access.routes,
     progress.routes,
     tokens.routes,
@@ -89,6 +93,8 @@ def build(gate: Gate, auths: Auths) -> web.Application:
     app[LARGEST] = {handler: bytes for handler, bytes in largest.items() if bytes != LARGEST_BODY}
     app.on_response_prepare.append(_in_the_houses_way)
     app[ENVIRONMENT] = environment("hubbub_api")
+    app[server_log.STREAMS] = set()
+    app.on_shutdown.append(server_log.end_all)
     app[metrics.METRICS] = metrics.Metrics(metrics.Shape.from_environ(os.environ), gate.options)
     prefix = gate.options.hub_prefix
     app[openapi.PUBLISHED] = openapi.publish(TABLES, prefix)
@@ -221,6 +227,8 @@ async def _page(request: web.Request, handler: Handler) -> web.StreamResponse:
         return await _error_page(request, status_of(refusal), str(refusal))
     except web.RequestPayloadError:
         return await _error_page(request, 400, UNREADABLE)
+    except web.HTTPRequestEntityTooLarge:
+        return await _error_page(request, 413, f"The body has more than {request.client_max_size} bytes")
     except web.HTTPException as error:
         return _plain(error) if error.status < 400 else await _error_page(request, error.status, "")
     except (LogUnavailable, *AWAY) as error:

@@ -1,8 +1,8 @@
-"""Answers workers that ask what they may start."""
+"""Answers workers that ask what they may start, take over from lost colleagues, and have to end."""
 
 import math
+from dataclasses import dataclass, field
 from datetime import timedelta
-from itertools import accumulate
 from typing import Any
 from uuid import uuid4
 
@@ -11,7 +11,6 @@ import msgspec
 import structlog
 
 from hubbub import faults
-from hubbub.bus import LARGEST_PAYLOAD
 from hubbub.config import Options
 from hubbub.domain.names import client_id
 from hubbub.domain.server_messages import ClaimAttempt
@@ -22,8 +21,11 @@ from hubbub.handle import Committer
 from hubbub.rpc import Claim, Claimed
 from hubbub.transaction import Transaction
 from hubbub.views import SERVERS, TOKENS
+from hubbub_api import inheritance, queue
 from hubbub_api.colleagues import Colleagues
-from hubbub_api.specs import CAUSE, Specs
+from hubbub_api.leftovers import Leftovers
+from hubbub_api.letter import Letter
+from hubbub_api.specs import Job, Specs
 
 log = structlog.get_logger()
 
@@ -32,16 +34,19 @@ LARGEST_CLAIM = 32
 
 _STATE = msgspec.json.Decoder(Server)
 
-_WAITING = f"""
-    select s.*, cause.meta, coalesce(octet_length(o.value), 0) as size from (
-        select s.id, u.name, count(*) over () as waiting from servers s left join users u on u.id = s.user_id
-        where s.kind = 'Spawning' and s.holder is null and s.pool = $1 and (u.id is not null or s.user_id = '')
-        order by s.since, s.number limit $2
-    ) s left join vault o on o.key = 'options:' || s.id {CAUSE}
-"""
 _CLAIMED_BEFORE = """
     select t.hash, s.id from tokens t join servers s on s.token = t.id where t.hash = any($1) and s.holder = $2
 """
+
+
+@dataclass
+class _Taken:
+    """What a claim has got: servers by id. `waiting`: how many more there are."""
+
+    starts: list[str] = field(default_factory=list)
+    inherited: list[str] = field(default_factory=list)
+    jobs: list[Job] = field(default_factory=list)
+    waiting: int = 0
 
 
 class Claims:
@@ -58,44 +63,96 @@ class Claims:
         self._specs = specs
         self._options = options
         self._colleagues = colleagues
+        self.leftovers = Leftovers(options)
 
     async def claim(self, subject: str, payload: bytes) -> Claimed:
-        """Hand out waiting attempts, oldest first, to each worker its share of them: who has room for more will ask
-        again at once. A claim sent again gets what it got before.
+        """Hand out what lost holders have left, leftovers to be ended, and waiting starts, by turns; to each worker its
+        share: who has room for more will ask again at once. A claim sent again gets what it got before.
         """
         _, _, _, pool, worker = subject.split(".")
         asked = msgspec.json.decode(payload, type=Claim)
         context = Context.of(f"worker:{worker}")
+        if asked.id:
+            context = msgspec.structs.replace(context, command=asked.id)
 
-        async def body(tx: Transaction) -> tuple[list[str], int]:
-            before = await tx.fetch(_CLAIMED_BEFORE, list(asked.hashes), worker)
-            if before:
-                return [row["id"] for row in before], 0
-            rows = await tx.fetch(_WAITING, pool, min(len(asked.hashes), LARGEST_CLAIM))
-            waiting = rows[0]["waiting"] if rows else 0
-            rows = _that_fit(rows[: math.ceil(waiting / self._colleagues.of(pool))])
-            ids = {row["id"]: uuid4().hex for row in rows}
-            await tx.load([*((SERVERS, id) for id in ids), *((TOKENS, token) for token in ids.values())])
-            for row, hashed in zip(rows, asked.hashes, strict=False):
-                await self._take(tx, row, ids[row["id"]], hashed, worker, asked.host)
-            return list(ids), waiting - len(rows)
+        async def body(tx: Transaction) -> _Taken:
+            letter, taken = Letter(), _Taken()
+            await self._inherit(tx, pool, worker, asked, letter, taken)
+            taken.jobs = await self.leftovers.lease(tx, asked, pool, worker, letter)
+            if asked.hashes:
+                await self._start(tx, pool, worker, asked, letter, taken)
+            return taken
 
-        taken, waiting = await self._committer.submit(body, context)
-        if taken:
-            log.info("server.claimed", worker=worker, servers=len(taken), waiting=waiting)
+        taken = await self._committer.submit(body, context)
+        if taken.starts or taken.inherited:
+            log.info(
+                "server.claimed",
+                worker=worker,
+                servers=len(taken.starts),
+                inherited=len(taken.inherited),
+                waiting=taken.waiting,
+            )
         faults.point("api.claimed")
-        return Claimed(specs=tuple(await self._specs.of(taken)), waiting=waiting)
+        return Claimed(
+            specs=tuple(await self._specs.of(taken.starts)),
+            waiting=taken.waiting,
+            inherited=tuple(await self._specs.inherited(taken.inherited)),
+            leftovers=tuple(await self._specs.leftovers(taken.jobs)),
+        )
+
+    async def _inherit(
+        self, tx: Transaction, pool: str, worker: str, asked: Claim, letter: Letter, taken: "_Taken"
+    ) -> None:
+        taken.inherited = await inheritance.before(tx, asked, worker)
+        if taken.inherited:
+            return
+        rows = await inheritance.waiting(tx, asked, pool)
+        waiting = rows[0]["waiting"] if rows else 0
+        rows = letter.take(rows[: math.ceil(waiting / self._colleagues.of(pool))])
+        await tx.load([(SERVERS, row["id"]) for row in rows])
+        for row in rows:
+            await inheritance.take(tx, self._options, row["id"], worker, asked)
+        taken.inherited = [row["id"] for row in rows]
+        taken.waiting += waiting - len(rows)
+
+    async def _start(
+        self, tx: Transaction, pool: str, worker: str, asked: Claim, letter: Letter, taken: "_Taken"
+    ) -> None:
+        before = await tx.fetch(_CLAIMED_BEFORE, list(asked.hashes), worker)
+        if before:
+            taken.starts = [row["id"] for row in before]
+            return
+        most = min(len(asked.hashes), LARGEST_CLAIM)
+        if asked.room:  # what it has inherited takes room, too
+            most = min(most, asked.room - len(taken.inherited))
+        rows = await queue.first(tx, self._options, pool, asked.host, max(0, most))
+        waiting = rows[0]["waiting"] if rows else 0
+        rows = letter.take(rows[: math.ceil(waiting / self._colleagues.of(pool))])
+        ids = {row["id"]: uuid4().hex for row in rows}
+        await tx.load([*((SERVERS, id) for id in ids), *((TOKENS, token) for token in ids.values())])
+        for row, hashed in zip(rows, asked.hashes, strict=False):
+            await self._take(tx, row, ids[row["id"]], hashed, worker, asked)
+        queue.take(tx, pool, rows)
+        taken.starts = list(ids)
+        taken.waiting += waiting - len(rows)
 
     async def _take(
-        self, tx: Transaction, row: asyncpg.Record, token: str, hashed: str, worker: str, host: str
+        self, tx: Transaction, row: asyncpg.Record, token: str, hashed: str, worker: str, asked: Claim
     ) -> None:
         state = await tx.state(SERVERS, row["id"])
         assert isinstance(state, Spawning)
         await tx.know(state.user)
         if row["meta"]:
             tx.speak_as(context_in(row["meta"]).follow(actor=f"worker:{worker}"))
-        patience = timedelta(seconds=self._options.spawner.start_timeout + 10)
-        claim = ClaimAttempt(attempt=state.attempt, worker=worker, host=host, token=token, deadline=tx.now + patience)
+        patience = timedelta(seconds=self._options.spawner_of(state.pool).start_timeout + 10)
+        claim = ClaimAttempt(
+            attempt=state.attempt,
+            worker=worker,
+            host=asked.host,
+            token=token,
+            deadline=tx.now + patience,
+            reach=asked.reach,
+        )
         await tx.act(SERVERS, row["id"], claim)
         about = self._of_person(row["name"], state) if state.user else self._of_service(row["id"], state)
         issue = IssueToken(user=state.user, hash=hashed, note=f"Server at {state.prefix}", server=row["id"], **about)
@@ -103,13 +160,7 @@ class Claims:
 
     def _of_person(self, owner: str, state: Spawning) -> dict[str, Any]:
         """What the token of such a server is besides others."""
-        return {"client": client_id(owner, state.name), "scopes": tuple(self._specs.token_scopes())}
+        return {"client": client_id(owner, state.name), "scopes": self._specs.token_scopes(state.pool)}
 
     def _of_service(self, id: str, state: Spawning) -> dict[str, Any]:
         return {"client": self._specs.client(id, state), "service": state.name}
-
-
-def _that_fit(rows: list[asyncpg.Record]) -> list[asyncpg.Record]:
-    """As many as one message carries, with their options; one at least (see `hubbub_api.servers.LARGEST_OPTIONS`)."""
-    sizes = list(accumulate(row["size"] for row in rows))
-    return [row for row, size in zip(rows, sizes, strict=True) if size <= LARGEST_PAYLOAD] or rows[:1]

@@ -15,15 +15,15 @@ import msgspec
 from cryptography.fernet import Fernet
 
 from hubbub.domain.message import Event
-from hubbub.domain.server_messages import (
+from hubbub.domain.server_events import (
     AttemptLost,
-    Failure,
     ServerResponded,
     ServerStopped,
     SpawnFailed,
     SpawnRequested,
     StopRequested,
 )
+from hubbub.domain.server_messages import Failure
 from hubbub.eventlog import COLUMNS, decode, recorded
 from hubbub.vault import Vault
 
@@ -48,6 +48,8 @@ _KEEP = """
 #: Reasons are tags; what else a plug-in may call one, and the hundredth tag, is "other".
 _TAG = re.compile(r"[a-z0-9][a-z0-9_.-]{0,39}")
 MOST_REASONS = 50
+#: What goes wrong by itself.
+ERRORS = frozenset({"", "changed", "error", "exited", "lost", "timeout", "token", "unrouted"})
 
 #: What is there at 0 before anything has happened: status, and for starts the reason.
 SPAWNS = ("success ", "failure ", "failure cancelled", "error ", "error exited", "error lost", "error timeout")
@@ -128,9 +130,12 @@ class Tally(msgspec.Struct):
 
 
 def outcome(failure: Failure) -> tuple[str, str]:
-    """Status and reason, as JupyterHub tells them apart: a failure is somebody's doing, an error is nobody's."""
+    """Status and reason, as JupyterHub tells them apart: a failure is somebody's doing, an error is nobody's.
+
+    A reason that is none of ours is of an exception that refuses on purpose (SpawnException), whatever its status.
+    """
     reason = failure.reason if _TAG.fullmatch(failure.reason) else "other"
-    status = "failure" if reason == "cancelled" or failure.status < 500 else "error"
+    status = "error" if failure.reason in ERRORS and failure.status >= 500 else "failure"
     return status, "" if reason == "error" else reason
 
 

@@ -23,13 +23,29 @@ log = structlog.get_logger()
 
 AT_ONCE = 500
 ANSWERS_KEPT = timedelta(days=1)
+#: Nothing waits in a queue for so long.
+TURNS_KEPT = timedelta(days=1)
 
+# Tokens of servers that are over. One that only sleeps keeps its own and its browsers', and what is left of an
+# attempt keeps its own. Of those that run, all but the one that they go on with are over, too; browsers' tokens are
+# those with a session.
 _ORPHANED_TOKENS = """
-    select t.id from tokens t where t.server <> '' and not exists (
-        select from servers s where s.id = t.server and s.kind <> 'Stopped') limit $1
+    select t.id from tokens t left join servers s on s.id = t.server
+    where t.server <> '' and (
+        s.id is null
+        or (s.kind = 'Stopped' and (s.token is null or (t.session = '' and s.token <> t.id)))
+        or (s.kind in ('Started', 'Running', 'Stopping') and t.session = '' and s.token is distinct from t.id))
+    and (s.leftovers is null or not exists (
+        select from jsonb_array_elements(s.state::jsonb -> 'leftovers') l where l ->> 'token' = t.id))
+    limit $1
 """
 _OLD_ANSWERS = """
     delete from answers where key in (select key from answers where at < now() - $1::interval order by at limit $2)
+"""
+
+_OLD_TURNS = """
+    delete from turns where (pool, asker) in (
+        select pool, asker from turns where at < now() - $1::interval for update skip locked)
 """
 
 #: What is over, and what ends it. A view's table, unless a query says which.
@@ -54,6 +70,7 @@ async def expire(pool: "asyncpg.Pool[asyncpg.Record]", committer: Committer) -> 
         except Parked as error:
             log.warning("sweep.parked", kind=view.table, error=str(error))
     await pool.execute(_OLD_ANSWERS, ANSWERS_KEPT, AT_ONCE)
+    await pool.execute(_OLD_TURNS, TURNS_KEPT)
     return ended
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import ssl
 from collections.abc import Collection
 from datetime import timedelta
 
@@ -62,8 +63,10 @@ class _Somebody(msgspec.Struct):
 class Auths:
     """The auth services there are, as they announce themselves in Postgres. Run `run` as a task."""
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str, tls: ssl.SSLContext | None = None) -> None:
+        """*tls*: how to ask, with internal TLS."""
         self._dsn = dsn
+        self._tls = tls
         self._known: list[About] = []
         self._session: aiohttp.ClientSession | None = None
 
@@ -72,7 +75,7 @@ class Auths:
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=120, sock_connect=3),
-            connector=aiohttp.TCPConnector(limit=500),
+            connector=aiohttp.TCPConnector(limit=500, ssl=self._tls or True),
             max_line_size=LONGEST_HEADER,
             max_field_size=LONGEST_HEADER,
         ) as self._session:

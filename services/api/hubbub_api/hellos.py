@@ -1,6 +1,7 @@
 """Answers workers: what my earlier self has left (hello), what I owe (holdings). And what becomes of the lost."""
 
 import asyncio
+from contextlib import suppress
 from datetime import timedelta
 
 import asyncpg
@@ -11,12 +12,13 @@ from hubbub.config import Options
 from hubbub.domain.message import Rejected, StaleAttempt
 from hubbub.domain.server_messages import LoseAttempt, ReportFound
 from hubbub.domain.server_states import Held as HeldState
-from hubbub.domain.server_states import Known, Server, react
+from hubbub.domain.server_states import Server, Spawning, react
 from hubbub.eventlog import Context
 from hubbub.handle import Committer
 from hubbub.rpc import Answer, Found, Held, Hello, Refusal, Welcome
 from hubbub.transaction import Transaction
 from hubbub.views import SERVERS
+from hubbub_api import leftovers, queue, remains
 
 log = structlog.get_logger()
 
@@ -38,10 +40,13 @@ class Hellos:
             return Welcome(refused=Refusal(kind="Invalid", message=message))
         answers = await asyncio.gather(*(self._found(worker, hello.host, found) for found in hello.found))
         kept = {found.server for found, given in zip(hello.found, answers, strict=True) if given.state}
-        rows = await self._pool.fetch("select id, state from servers where holder = $1", worker)
-        for row in rows:
-            if row["id"] not in kept:
-                await self._lose(worker, row["id"], "its worker was restarted and found nothing of it")
+        rows = await self._pool.fetch("select id from servers where holder = $1", worker)
+        lost = [row["id"] for row in rows if row["id"] not in kept]
+        reason = "its worker was restarted and found nothing of it"
+        await asyncio.gather(
+            *(lose(self._committer, self._options, worker, id, reason, searched=hello.host) for id in lost)
+        )
+        await leftovers.release(self._pool, worker)
         return Welcome(answers=tuple(answers))
 
     def _differences(self, options: dict[str, str]) -> list[str]:
@@ -69,9 +74,6 @@ class Hellos:
         except Rejected as refusal:
             return Answer(refused=Refusal(kind=type(refusal).__name__, message=str(refusal)))
 
-    async def _lose(self, worker: str, server: str, reason: str) -> None:
-        await lose(self._committer, self._options, worker, server, reason)
-
     async def holdings(self, subject: str, payload: bytes) -> Held:
         """The servers that the worker holds and owes something."""
         _, _, _, _, worker = subject.split(".")
@@ -80,18 +82,30 @@ class Hellos:
         return Held(servers={id: state for id, state in states.items() if react(state) is not None})
 
 
-async def lose(committer: Committer, options: Options, worker: str, server: str, reason: str) -> None:
-    """Close the attempt that a lost worker held, and ask for the next while there may be one."""
+async def lose(
+    committer: Committer, options: Options, worker: str, server: str, reason: str, *, searched: str = ""
+) -> None:
+    """A worker that held the server (by id) is lost. What others can get at waits for them; of the rest the attempt is
+    closed, and the next is asked for while there may be one. *searched*: a host that has nothing of it any more.
+    """
 
     async def body(tx: Transaction) -> None:
         state = await tx.state(SERVERS, server)
-        if isinstance(state, HeldState) and isinstance(state, Known) and state.holder == worker:
-            deadline = tx.now + timedelta(seconds=options.ours.queue_timeout)
-            command = LoseAttempt(attempt=state.attempt, worker=worker, reason=reason, deadline=deadline)
-            await tx.act(SERVERS, server, command)
+        if not isinstance(state, HeldState) or state.holder != worker:
+            return
+        waits = state.reach != "process" and not isinstance(state, Spawning)
+        seconds = options.ours.adoption_timeout if waits else options.ours.queue_timeout
+        command = LoseAttempt(
+            attempt=state.attempt,
+            worker=worker,
+            reason=reason,
+            deadline=tx.now + timedelta(seconds=seconds),
+            ended=bool(searched) and searched == state.host,
+        )
+        again, _ = await remains.act(tx, server, command)
+        if isinstance(again, Spawning):
+            queue.give_back(tx, again)
+        log.info("server.lost", server=server, worker=worker, reason=reason, waits=waits)
 
-    try:
+    with suppress(StaleAttempt):
         await committer.submit(body, Context.of("sweep"), [(SERVERS, server)])
-    except StaleAttempt:
-        return
-    log.info("server.lost", server=server, worker=worker, reason=reason)

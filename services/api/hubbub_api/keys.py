@@ -10,7 +10,9 @@ from hubbub.follow import Follower
 from hubbub.handle import Committer
 from hubbub.vault import Vault
 from hubbub_api.activity import Activities
+from hubbub_api.forms import Forms
 from hubbub_api.models import Models
+from hubbub_api.places import Places
 from hubbub_api.views import Views
 
 POOL: "web.AppKey[asyncpg.Pool[asyncpg.Record]]" = web.AppKey("pool", asyncpg.Pool)
@@ -18,6 +20,8 @@ COMMITTER = web.AppKey("committer", Committer)
 FOLLOWER = web.AppKey("follower", Follower)
 VAULT = web.AppKey("vault", Vault)
 BUS = web.AppKey("bus", Bus)
+FORMS = web.AppKey("forms", Forms)
+PLACES = web.AppKey("places", Places)
 ACTIVITIES = web.AppKey("activities", Activities)
 MODELS = web.AppKey("models", Models)
 #: Set by `POST /shutdown`: then this process ends with `hubbub.settings.SHUT_DOWN`.
@@ -31,7 +35,9 @@ __all__ = [
     "COMMITTER",
     "ENDING",
     "FOLLOWER",
+    "FORMS",
     "MODELS",
+    "PLACES",
     "POOL",
     "STOPPING",
     "VAULT",

@@ -3,7 +3,7 @@
 import random
 from dataclasses import dataclass
 
-from hubbub.config import Hub
+from hubbub.config import Options
 from hubbub.domain.message import LimitReached
 from hubbub.transaction import Transaction
 
@@ -36,20 +36,29 @@ async def census(tx: Transaction) -> Census:
     return counted
 
 
-async def prepare(tx: Transaction, hub: Hub) -> None:
+def _limits(options: Options) -> tuple[int, int]:
+    """How many may be starting, and how many there may be at all. 0: any number.
+
+    With `c.Hubbub.queue_spawns` no start is refused for the first: it waits (see `hubbub_api.queue`).
+    """
+    return 0 if options.ours.queue_spawns else options.hub.concurrent_spawn_limit, options.hub.active_server_limit
+
+
+async def prepare(tx: Transaction, options: Options) -> None:
     """Count those that are there. Call it before anything is decided, or the newcomer would be among them."""
-    if hub.concurrent_spawn_limit or hub.active_server_limit:
+    if any(_limits(options)):
         await census(tx)
 
 
-async def admit(tx: Transaction, hub: Hub) -> None:
+async def admit(tx: Transaction, options: Options) -> None:
     """Count one more start, or refuse it. Call it when nothing else can refuse it any more."""
-    if not hub.concurrent_spawn_limit and not hub.active_server_limit:
+    starting, all = _limits(options)
+    if not starting and not all:
         return
     now = await census(tx)
-    if hub.concurrent_spawn_limit and now.pending >= hub.concurrent_spawn_limit:
+    if starting and now.pending >= starting:
         raise Throttled(int(random.uniform(30, 60)))  # noqa: S311 - spreads retries, guards nothing
-    if hub.active_server_limit and now.active >= hub.active_server_limit:
+    if all and now.active >= all:
         raise LimitReached("Active user limit exceeded. Try again in a few minutes.")
     now.pending += 1
     now.active += 1

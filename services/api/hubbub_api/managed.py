@@ -21,7 +21,7 @@ from hubbub.managed import Managed, prefix_of
 from hubbub.rpc import Word
 from hubbub.transaction import Transaction
 from hubbub.views import SERVERS
-from hubbub_api.servers import STOP_SECONDS
+from hubbub_api.patience import STOP_SECONDS
 
 log = structlog.get_logger()
 

@@ -58,6 +58,8 @@ NAMES: Mapping[str, str] = {
     "user": "A user's name.",
     "owner": "The name of a server's owner.",
     "server": "A server's name.",
+    "server_id": "A server's id, as the list of orphans tells it.",
+    "attempt": "The number of a start.",
     "group": "A group's name.",
     "service": "A service's name.",
     "id": "A token's id, as `a12`.",

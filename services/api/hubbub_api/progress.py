@@ -5,13 +5,17 @@ import time
 from contextlib import suppress
 from typing import Any
 
+import asyncpg
 import msgspec
 import nats
 from aiohttp import web
 
+from hubbub.away import AWAY
+from hubbub.domain.server_states import Held
 from hubbub.web.request import HEADERS, ApiError, identify, require
 from hubbub_api.endpoint import Endpoints
-from hubbub_api.keys import BUS, FOLLOWER, VIEWS
+from hubbub_api.keys import BUS, FOLLOWER, PLACES, VIEWS
+from hubbub_api.places import Place
 from hubbub_api.rows import ServerRow
 from hubbub_api.user_servers import DEFAULT, NAMED, find, target
 
@@ -19,9 +23,15 @@ routes = Endpoints("servers")
 
 KEEP_ALIVE = 8.0
 
+#: Seconds of waiting for a worker that nobody is told of.
+PATIENCE = 1.0
+
 
 class Event(msgspec.Struct):
-    """One of a stream. `data` is JSON: `progress` (percent) and `message`; in the last one `ready` or `failed`, too."""
+    """One of a stream. `data` is JSON: `progress` (percent) and `message`; in the last one `ready` or `failed`, too.
+
+    While the start waits for a worker, `place` in the queue, which has `of`, and perhaps `seconds` until it is taken.
+    """
 
     data: str
 
@@ -58,6 +68,7 @@ async def _tell(request: web.Request, response: web.StreamResponse, server: Serv
     frames: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
     listening = asyncio.create_task(_listen(request, server, frames))
     settling = asyncio.create_task(_settled(request, server, frames))
+    queueing = asyncio.create_task(_queued(request, server, frames))
     quiet_since = time.monotonic()
     try:
         while True:
@@ -72,9 +83,10 @@ async def _tell(request: web.Request, response: web.StreamResponse, server: Serv
                 await _send(response, frame)
             quiet_since = time.monotonic()
     finally:
-        listening.cancel()
-        settling.cancel()
-        await asyncio.gather(listening, settling, return_exceptions=True)
+        tasks = (listening, settling, queueing)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _listen(request: web.Request, server: ServerRow, frames: asyncio.Queue[dict[str, Any] | None]) -> None:
@@ -108,6 +120,38 @@ async def _settled(
             changed.clear()
 
 
+async def _queued(request: web.Request, server: ServerRow, frames: asyncio.Queue[dict[str, Any] | None]) -> None:
+    """While it waits for a worker: which place it has in the queue, whenever that changes."""
+    if not isinstance(server.state, Held):
+        return
+    pool, places, said = server.state.pool, request.app[PLACES], None
+    with request.app[FOLLOWER].watch(server.id, ("SpawnRequested",)) as again:
+        await asyncio.sleep(PATIENCE)
+        while True:
+            moved = places.moved(pool)
+            place = None
+            with suppress(asyncpg.PostgresError, *AWAY):
+                place = await places.of(server.id, pool)
+            if place and place != said:
+                said = place
+                await frames.put(place_frame(place))
+            # One that is taken may come back: its worker may be lost.
+            with suppress(TimeoutError):
+                await asyncio.wait_for((moved if place else again).wait(), None if place is None else KEEP_ALIVE)
+            again.clear()
+
+
+def place_frame(place: Place) -> dict[str, Any]:
+    about = f", about {place.seconds} s" if place.seconds is not None else ""
+    frame = {
+        "progress": 0,
+        "message": f"Waiting for a free worker: place {place.place} of {place.of}{about}",
+        "place": place.place,
+        "of": place.of,
+    }
+    return frame if place.seconds is None else {**frame, "seconds": place.seconds}
+
+
 def _last_frame(server: ServerRow) -> dict[str, Any] | None:
     if server.ready:
         url = server.prefix
@@ -121,7 +165,8 @@ def _last_frame(server: ServerRow) -> dict[str, Any] | None:
     if server.failure is not None:
         text = server.failure.message
         message = text if server.failure.reason == "cancelled" else f"Spawn failed: {text}"
-        return {"progress": 100, "failed": True, "message": message}
+        frame = {"progress": 100, "failed": True, "message": message}
+        return {**frame, "html_message": server.failure.html} if server.failure.html else frame
     return None
 
 

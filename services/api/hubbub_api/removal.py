@@ -49,7 +49,8 @@ async def remove_server(tx: Transaction, server: str) -> None:
     await tx.act(SERVERS, server, DeleteServer())
     await end_all(tx, SHARES, "server", server, RevokeShare(reason="server deleted"))
     await end_all(tx, SHARE_CODES, "server", server, RevokeShareCode(reason="server deleted"))
-    for kind in ("options", "state"):
+    await end_all(tx, TOKENS, "server", server, RevokeToken(reason="server deleted"))  # of one that only sleeps
+    for kind in ("options", "state", "request"):
         tx.later("delete from vault where key = $1", f"{kind}:{server}")
 
 

@@ -10,16 +10,19 @@ import structlog
 from cryptography.fernet import InvalidToken, MultiFernet
 
 from hubbub import faults, telemetry
-from hubbub.domain.message import Rejected
+from hubbub.domain.message import Command, Rejected
 from hubbub.domain.proxy import JoinProxy
 from hubbub.domain.route import AddRoute, RemoveRoute
-from hubbub.domain.server_messages import ReportOrphan, ReportOrphanRemoved, ServerCrashed, ServerStopped
+from hubbub.domain.server_events import ServerCrashed, ServerStarted, ServerStopped
+from hubbub.domain.server_messages import ReportOrphan, ReportOrphanRemoved, ReportStarted
 from hubbub.domain.server_states import Absent, Known
 from hubbub.eventlog import Context
 from hubbub.handle import Committer
-from hubbub.rpc import Answer, Answers, Done, Refusal, Report, Reports, Routed, RouteReport
+from hubbub.roles import Roles
+from hubbub.rpc import Answer, Answers, Done, Refusal, Report, Reports, ReportScopes, Routed, RouteReport
 from hubbub.transaction import Transaction
 from hubbub.views import PROXIES, ROUTES, SERVERS
+from hubbub_api import leftovers, remains, server_tokens
 from hubbub_api.tokens import revoke_of
 
 log = structlog.get_logger()
@@ -28,10 +31,13 @@ _ENDS = frozenset({"ReportExit", "ReportFailed"})
 
 
 class ReportBook:
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", committer: Committer, bus_key: MultiFernet) -> None:
+    def __init__(
+        self, pool: "asyncpg.Pool[asyncpg.Record]", committer: Committer, bus_key: MultiFernet, roles: Roles
+    ) -> None:
         self._pool = pool
         self._committer = committer
         self._bus_key = bus_key
+        self._roles = roles
 
     async def report(self, subject: str, payload: bytes) -> Answers:
         """Who reports is read from the subject; what they call themselves is not looked at."""
@@ -64,15 +70,22 @@ class ReportBook:
                     worker=worker,
                     **({"deadline": tx.now + timedelta(seconds=seconds)} if hasattr(report, "deadline") else {}),
                 )
-            state, events = await tx.act(SERVERS, sent.server, report)
-            sealed = getattr(report, "sealed", "")
-            if sealed and isinstance(state, Known):
+            if isinstance(report, ReportScopes):
+                return Answer(state=await server_tokens.restrict(tx, self._roles, sent.server, report))
+            if isinstance(report, ReportStarted):
+                report = await server_tokens.settled(tx, sent.server, report)
+            state, events = await remains.act(tx, sent.server, report)
+            sealed = getattr(sent.report, "sealed", "")
+            if sealed and isinstance(state, Known) and (where := _state_key(sent.server, state, report)):
                 keeper = state.user or sent.server  # a managed service is nobody's: it has a key of its own
                 await tx.know(keeper)
-                tx.remember(f"state:{sent.server}", keeper, self._bus_key.decrypt(sealed.encode()))
-            if any(isinstance(event, ServerStopped | ServerCrashed) for event in events):
-                await revoke_of(tx, tokens, "server stopped")
-                tx.later("delete from vault where key = $1", f"state:{sent.server}")
+                tx.remember(where, keeper, self._bus_key.decrypt(sealed.encode()))
+            if isinstance(report, ReportOrphan):
+                leftovers.put_off(tx, sent.server, report.attempt, worker)
+            if any(isinstance(event, ServerStarted) and (event.token or state.reach != "process") for event in events):
+                await server_tokens.revoke_others(tx, sent.server, state)
+            if any(isinstance(event, ServerStopped | ServerCrashed) and not event.resumes for event in events):
+                await revoke_of(tx, [token for token in tokens if token not in remains.kept(state)], "server stopped")
             for event in events:
                 log.info("server.reported", server=sent.server, worker=worker, event_type=type(event).__name__)
             return Answer(state=state)
@@ -118,3 +131,11 @@ async def _is_known(tx: Transaction, owner: str) -> bool:
     if owner == "hub" or owner.startswith("service:"):
         return True
     return not isinstance(await tx.state(SERVERS, owner), Absent)
+
+
+def _state_key(server: str, state: Known, report: Command) -> str | None:
+    """Where the vault is to have the spawner's state that came with *report*, if it still matters."""
+    if not isinstance(report, ReportOrphan):
+        return remains.state_key(server)
+    known = any(left.attempt == report.attempt for left in state.leftovers)
+    return remains.state_key(server, report.attempt) if known else None

@@ -66,6 +66,13 @@ class ServerRow:
         return self.state.failure if isinstance(self.state, Stopped | Stopping) else None
 
     @property
+    def failure_status(self) -> int:
+        """Of an answer that tells of the failure: an error's, whatever the spawner calls it. 200 if there is none."""
+        if self.failure is None:
+            return 200
+        return self.failure.status if 400 <= self.failure.status < 600 else 500
+
+    @property
     def pending(self) -> str | None:
         """Running but not yet routed everywhere is still a spawn to whoever waits for it."""
         if isinstance(self.state, Spawning | Started) or (isinstance(self.state, Running) and not self.ready):

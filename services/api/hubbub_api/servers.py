@@ -16,30 +16,27 @@ from hubbub.access import Identity
 from hubbub.domain.message import AlreadyExists, Invalid, NotFound, Rejected
 from hubbub.domain.names import check_display_name, check_server_name, full_name, prefix
 from hubbub.domain.route import RouteAdded
-from hubbub.domain.server_messages import (
-    CreateServer,
-    ServerCrashed,
-    ServerStopped,
-    SpawnFailed,
-    StartServer,
-    StopServer,
-)
+from hubbub.domain.server_events import ServerCrashed, ServerStopped, SpawnFailed
+from hubbub.domain.server_messages import CreateServer, StartServer, StopServer
 from hubbub.domain.server_states import Stopped
 from hubbub.eventlog import Context
+from hubbub.form_messages import WebRequest
 from hubbub.rpc import Word
 from hubbub.transaction import Transaction
 from hubbub.views import SERVERS, USERS
 from hubbub.web.request import GATE
-from hubbub_api import limits
+from hubbub_api import limits, remains
 from hubbub_api.idempotency import Kept, Repeated, key_of
 from hubbub_api.keys import ACTIVITIES, BUS, COMMITTER, FOLLOWER, POOL, VIEWS
+from hubbub_api.patience import STOP_SECONDS
+from hubbub_api.pools import asker_of, pool_for
 from hubbub_api.rows import ServerRow, UserRow
 
 #: User options travel to a worker in one message, sealed, perhaps with those of others.
 LARGEST_OPTIONS = 128 * 1024
 
-#: SIGINT, SIGTERM and SIGKILL with JupyterHub's patience for each, and some.
-STOP_SECONDS = 80
+#: So does the browser's request that a start goes back to.
+LARGEST_REQUEST = 16 * 1024
 
 _ENDS_A_WAIT_FOR_READY = frozenset(kind.__name__ for kind in (RouteAdded, SpawnFailed, ServerStopped, ServerCrashed))
 _ENDS_A_WAIT_FOR_STOP = frozenset(kind.__name__ for kind in (ServerStopped, ServerCrashed, SpawnFailed))
@@ -53,34 +50,36 @@ async def start(
     options: dict[str, Any] | None = None,
     display_name: str = "",
     patience: float = 0,
+    asked: WebRequest | None = None,
 ) -> ServerRow:
     """Ask for a server to start; the server once it is ready or failed, or as it is after *patience* seconds.
 
     Raises Rejected (see `hubbub_api.answers`). One that is on its way up already is left alone. *options*
-    None: those of the last start.
+    None: those of the last start. *asked*: the browser's request, which the start goes back to.
     """
     server = await request.app[VIEWS].server(owner.name, name)
     gate = request.app[GATE]
     id = server.id if server else uuid4().hex
+    pool = await pool_for(request, owner, server, options)
 
     async def body(tx: Transaction, id: str, *, new: bool) -> bool:
-        await limits.prepare(tx, gate.options.hub)
+        await limits.prepare(tx, gate.options)
         if new:
             await _create(tx, request, owner, id, name, display_name)
         state = await tx.state(SERVERS, id)
-        if options is not None and isinstance(state, Stopped):
-            await tx.know(owner.id)
-            tx.remember(f"options:{id}", owner.id, packed(options))
+        if isinstance(state, Stopped):
+            await _keep(tx, owner.id, id, options, asked, new=new)
         command = StartServer(
             at=tx.now,
-            pool=gate.options.ours.pool,
+            pool=pool,
             prefix=prefix(gate.options.base_url, owner.name, name),
             deadline=tx.now + timedelta(seconds=gate.options.ours.queue_timeout),
             retries=gate.options.ours.spawn_retries,
+            asker=asker_of(identity),
         )
         _, events = await tx.act(SERVERS, id, command)
         if events:
-            await limits.admit(tx, gate.options.hub)
+            await limits.admit(tx, gate.options)
         return bool(events)
 
     # Watched from before the commit, so that there is nothing to look at until something has happened.
@@ -97,6 +96,20 @@ async def start(
         raise NotFound("It was deleted meanwhile")
     left = ends - time.monotonic()
     return await wait_until_ready(request, now, left) if left > 0 and now.pending == "spawn" else now
+
+
+async def _keep(
+    tx: Transaction, owner: str, id: str, options: dict[str, Any] | None, asked: WebRequest | None, *, new: bool
+) -> None:
+    """What a worker is told of this start. Options are those of the last one unless they are given."""
+    if options is not None or asked is not None:
+        await tx.know(owner)
+    if options is not None:
+        tx.remember(f"options:{id}", owner, packed(options))
+    if asked is not None:
+        tx.remember(f"request:{id}", owner, packed_request(asked))
+    elif not new:
+        tx.later("delete from vault where key = $1", f"request:{id}")
 
 
 async def create(
@@ -189,7 +202,7 @@ async def stop(request: web.Request, identity: Identity, server: ServerRow) -> N
 
     async def body(tx: Transaction) -> Any:
         deadline = tx.now + timedelta(seconds=STOP_SECONDS)
-        return await tx.act(SERVERS, server.id, StopServer(deadline=deadline))
+        return await remains.act(tx, server.id, StopServer(deadline=deadline))
 
     await request.app[COMMITTER].submit(body, Context.of(identity.actor), [(SERVERS, server.id)])
     if server.holder:
@@ -217,6 +230,16 @@ def packed(options: dict[str, Any]) -> bytes:
     packed = msgspec.json.encode(options)
     if len(packed) > LARGEST_OPTIONS:
         raise Invalid(f"user_options take {len(packed)} bytes; {LARGEST_OPTIONS} are allowed")
+    return packed
+
+
+def packed_request(asked: WebRequest) -> bytes:
+    """*asked* as the vault keeps it, without what has become the options already if that is much."""
+    packed = msgspec.json.encode(asked)
+    if len(packed) > LARGEST_REQUEST:
+        packed = msgspec.json.encode(msgspec.structs.replace(asked, body={}))
+    if len(packed) > LARGEST_REQUEST:
+        packed = msgspec.json.encode(msgspec.structs.replace(asked, body={}, headers=()))
     return packed
 
 

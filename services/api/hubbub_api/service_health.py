@@ -1,6 +1,7 @@
 """Whether services answer: looked at from time to time, by one api for all, and said when it changes."""
 
 import asyncio
+import ssl
 from contextlib import suppress
 from uuid import uuid4
 
@@ -26,7 +27,11 @@ PATIENCE, GRACE = 10.0, 10.0
 class HealthChecks:
     """Whoever has the lease keeps it, and so knows how things were the last time. Run `run` as a task."""
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", options: Options) -> None:
+    def __init__(
+        self, pool: "asyncpg.Pool[asyncpg.Record]", options: Options, tls: ssl.SSLContext | None = None
+    ) -> None:
+        """*tls*: how to ask, with internal TLS."""
+        self._tls = tls
         self._pool = pool
         self._options = options
         self.holder = uuid4().hex
@@ -57,7 +62,7 @@ class HealthChecks:
 
     async def _check(self, entry: Entry) -> None:
         async with self._free:
-            up = await answers(address_of(entry, self._options.base_url), entry.spec.timeout)
+            up = await answers(address_of(entry, self._options.base_url), entry.spec.timeout, self._tls)
         if up == self._answered.get(entry.id):
             return
         self._answered[entry.id] = up
@@ -72,7 +77,7 @@ def address_of(entry: Entry, base_url: str) -> str:
     return f"{entry.target}{entry.prefix(base_url)}"
 
 
-async def answers(url: str, seconds: float) -> bool:
+async def answers(url: str, seconds: float, tls: ssl.SSLContext | None = None) -> bool:
     """Whether something answers within *seconds*; anything but a 5xx will do, as for JupyterHub.
 
     Asked again and again: a service that is not there yet tells nobody when it is.
@@ -80,7 +85,8 @@ async def answers(url: str, seconds: float) -> bool:
     pause = 0.1
     patience = aiohttp.ClientTimeout(total=PATIENCE)
     with suppress(TimeoutError):
-        async with asyncio.timeout(seconds), aiohttp.ClientSession(timeout=patience) as session:
+        connector = aiohttp.TCPConnector(ssl=tls or True)
+        async with asyncio.timeout(seconds), aiohttp.ClientSession(timeout=patience, connector=connector) as session:
             while not await _answers(session, url):
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 5.0)

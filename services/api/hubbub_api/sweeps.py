@@ -11,18 +11,18 @@ from hubbub.config import Options
 from hubbub.domain.message import Rejected
 from hubbub.domain.proxy import LoseProxy
 from hubbub.domain.server_messages import Failure, GiveUp
-from hubbub.domain.server_states import Held, Known, Server
+from hubbub.domain.server_states import Held, Known, Server, Spawning
 from hubbub.eventlog import Context
 from hubbub.handle import Committer
 from hubbub.rpc import Activity, Done, Lease, Leased, Sweep, Swept, Word
 from hubbub.transaction import Transaction
 from hubbub.views import PROXIES, SERVERS
-from hubbub_api import leases
+from hubbub_api import leases, leftovers, remains
 from hubbub_api.activity import Activities
 from hubbub_api.expiry import expire
 from hubbub_api.hellos import lose
 from hubbub_api.managed import ManagedServices
-from hubbub_api.servers import STOP_SECONDS
+from hubbub_api.patience import STOP_SECONDS
 from hubbub_api.views import READY
 
 log = structlog.get_logger()
@@ -35,7 +35,8 @@ ROUTE_PATIENCE = timedelta(seconds=5)
 # A managed service has no route of its own attempts (see `hubbub_api.wanted`).
 _OVERDUE = f"""
     select id, state from servers s
-    where deadline < now() and not {READY} and not (kind = 'Running' and user_id = '') limit 200
+    where deadline < now() and (kind = 'Running' and holder is null
+        or not {READY} and not (kind = 'Running' and user_id = '')) limit 200
 """
 # Proxies that have left a running server without its route for too long.
 _STUCK_PROXIES = """
@@ -45,12 +46,19 @@ _STUCK_PROXIES = """
 """
 
 REASONS = {
-    "Spawning": Failure(reason="timeout", message="No worker took it in time"),
-    "Held": Failure(reason="timeout", message="The server did not start in time"),
+    "Spawning": Failure(reason="timeout", message="The server did not start in time"),
     "Started": Failure(reason="timeout", message="The server started, but did not answer in time"),
     "Running": Failure(reason="unrouted", message="No route to the server could be made in time"),
     "Stopping": Failure(reason="timeout", message="The server did not stop in time"),
 }
+
+
+def _why(state: Held) -> Failure:
+    if state.holder is None and not isinstance(state, Spawning):
+        return Failure(reason="lost", message="No worker of the pool took it over in time")
+    if isinstance(state, Spawning) and state.holder is None:
+        return Failure(reason="timeout", message=f"No worker of the pool {state.pool!r} took it in time")
+    return REASONS[type(state).__name__]
 
 
 class Sweeps:
@@ -91,8 +99,11 @@ class Sweeps:
         settled = 0
         for proxy in [*asked.lost_proxies, *await self._stuck()]:
             settled += await self._lose_proxy(proxy)
-        settled += await self._lost_workers(asked.lost, "kind = 'Spawning'")
+        # What others can get at they may have at once; of the rest only starts cannot wait for the lost to come back.
+        settled += await self._lost_workers(asked.lost, "(kind = 'Spawning' or reach is not null)")
         settled += await self._lost_workers(asked.gone, "true")
+        if asked.lost:
+            await leftovers.release(self._pool, *asked.lost)
         for row in await self._pool.fetch(_OVERDUE):
             settled += await self._give_up(row["id"], _STATE.decode(row["state"]))
         settled += await expire(self._pool, self._committer)
@@ -142,9 +153,10 @@ class Sweeps:
             if not isinstance(state, Held) or state.deadline > tx.now:
                 return state  # type: ignore[no-any-return]
             kind = type(state).__name__
-            failure = REASONS["Held" if kind == "Spawning" and state.holder else kind]
+            failure = _why(state)
             deadline = tx.now + timedelta(seconds=STOP_SECONDS)
-            state, events = await tx.act(SERVERS, id, GiveUp(attempt=state.attempt, failure=failure, deadline=deadline))
+            command = GiveUp(attempt=state.attempt, failure=failure, deadline=deadline)
+            state, events = await remains.act(tx, id, command)
             if events:
                 log.warning("server.gave_up", server=id, was=kind, why=failure.message)
             return state  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""GET, PUT, POST, PATCH, DELETE /users/{user}/server and /users/{user}/servers/{name}, and the log of one."""
+"""GET, PUT, POST, PATCH, DELETE /users/{user}/server and /users/{user}/servers/{name}."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -8,21 +8,19 @@ from aiohttp import web
 from msgspec import UNSET, UnsetType
 
 from hubbub.access import Identity
-from hubbub.bus import BusUnavailable, Remote
 from hubbub.domain.message import Json, Rejected
 from hubbub.domain.names import check_display_name
 from hubbub.domain.server_messages import RenameServer
 from hubbub.domain.server_states import Spawning
-from hubbub.rpc import LogTail, Word
 from hubbub.transaction import Transaction
 from hubbub.views import SERVERS
 from hubbub.web.request import GATE, ApiError, identify, require
 from hubbub_api import servers
-from hubbub_api.answers import answer, asked, object_of, query_of, refuse, shaped
+from hubbub_api.answers import answer, asked, object_of, refuse, shaped
 from hubbub_api.commit import commit
 from hubbub_api.endpoint import Endpoints
 from hubbub_api.idempotency import Repeated, key_of
-from hubbub_api.keys import BUS, MODELS, POOL, VIEWS
+from hubbub_api.keys import MODELS, POOL, VIEWS
 from hubbub_api.removal import remove_server
 from hubbub_api.rows import ServerRow, untouched
 from hubbub_api.schemas import Server, some_of
@@ -152,7 +150,7 @@ def _started(now: ServerRow) -> web.Response:
         return web.Response(status=201, content_type="text/plain")
     if now.failure is None:
         return refuse(500, f"Spawner failed to start [status={getattr(now.state, 'crashed', None)}].")
-    return refuse(now.failure.status, now.failure.message)
+    return refuse(now.failure_status, now.failure.message)
 
 
 class ChangedServer(msgspec.Struct, kw_only=True):
@@ -242,29 +240,3 @@ async def stop(request: web.Request) -> web.Response:
         return web.Response(status=204)
 
     return await commit(request, identity, settle, render)
-
-
-class LogQuery(msgspec.Struct, kw_only=True):
-    """How many of the last lines; 5000 at most."""
-
-    lines: int = 200
-
-
-@_both("/log", "GET", scopes=("read:servers",), query=LogQuery, content="text/plain", answers={200: str})
-async def log_of(request: web.Request) -> web.Response:
-    """Shows the end of what a server has printed. JupyterHub has no such thing."""
-    owner, name = target(request)
-    require(await identify(request), "read:servers", user=owner, server=name)
-    server = await find(request, owner, name)
-    holder = server.holder or await servers.last_holder(request, server)
-    if holder is None:
-        raise ApiError(404, "It has not been started yet")
-    lines = min(max(query_of(request, LogQuery).lines, 0), 5000)
-    word = Word(server=server.id, attempt=server.attempt, verb="log", lines=lines)
-    try:
-        tail = await request.app[BUS].ask(f"hub.holder.{holder}", word, LogTail, timeout=3)
-    except (BusUnavailable, Remote):
-        raise ApiError(503, "The worker that holds the server does not answer") from None
-    if tail.error:
-        raise ApiError(404, tail.error)
-    return web.Response(text=tail.text, content_type="text/plain")

@@ -27,6 +27,7 @@ from hubbub.domain.token import IssueToken
 from hubbub.domain.user import CreateUser
 from hubbub.eventlog import Context
 from hubbub.follow import Follower
+from hubbub.form_messages import FormAnswered, FormAsked
 from hubbub.handle import Committer
 from hubbub.testing.postgres import Database
 from hubbub.tokens import token_hash
@@ -37,8 +38,10 @@ from hubbub.web.request import Gate
 from hubbub_api import app as application
 from hubbub_api import keys
 from hubbub_api.activity import Activities
+from hubbub_api.forms import Forms
 from hubbub_api.forward import Auths
 from hubbub_api.models import Models
+from hubbub_api.places import Places
 from hubbub_api.startup import settle_configuration
 from hubbub_api.views import Views
 
@@ -48,13 +51,35 @@ LATER = datetime.now(UTC) + timedelta(hours=1)
 BY_TEST = Context.of("test")
 
 
+class Answers(Forms):
+    """Forms without workers. `asked`: what they would have been; `says`: their answer to each kind, or an error."""
+
+    def __init__(self, options: Options) -> None:
+        super().__init__(None, None, options)  # type: ignore[arg-type]
+        self.asked: list[FormAsked] = []
+        self.says: dict[str, FormAnswered | Exception] = {}
+
+    async def _ask(self, pool: str, asked: FormAsked) -> FormAnswered:
+        self.asked.append(asked)
+        answer = self.says.get(asked.kind, FormAnswered())
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
 class House:
     """One api of one hub."""
 
     def __init__(
-        self, client: "TestClient[Any, Any]", pool: "asyncpg.Pool[Any]", committer: Committer, views: Views
+        self,
+        client: "TestClient[Any, Any]",
+        pool: "asyncpg.Pool[Any]",
+        committer: Committer,
+        views: Views,
+        forms: Answers,
     ) -> None:
         self.client = client
+        self.forms = forms
         self.pool = pool
         self.committer = committer
         self.views = views
@@ -136,9 +161,11 @@ async def api(dsn: str, options: Options) -> AsyncIterator[House]:
         app[keys.ACTIVITIES] = activities
         app[keys.MODELS] = Models(options, gate.access.roles, activities)
         app[keys.FOLLOWER] = Follower(dsn)
+        app[keys.PLACES] = Places(pool)
+        app[keys.FORMS] = forms = Answers(options)
         running = asyncio.create_task(committer.run())
         async with TestClient(TestServer(app), cookie_jar=DummyCookieJar()) as client:
-            yield House(client, pool, committer, app[keys.VIEWS])
+            yield House(client, pool, committer, app[keys.VIEWS], forms)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 

@@ -73,10 +73,11 @@ class Api:
         known = managed(services, KEY)
         pool, committer = house.pool, house.committer
         self.services = ManagedServices(pool, committer, self.bus, self.options, known)
-        self.specs = Specs(pool, house.vault, MultiFernet([Fernet(KEY)]), self.options, Roles(self.options), known)
+        roles = Roles(self.options)
+        self.specs = Specs(pool, house.vault, MultiFernet([Fernet(KEY)]), self.options, roles, known)
         self.claims = Claims(pool, committer, self.specs, self.options, Colleagues(1))
         self.sweeps = Sweeps(pool, committer, self.bus, self.options, Activities(pool), self.services)
-        self.reports = ReportBook(pool, committer, MultiFernet([Fernet(KEY)]))
+        self.reports = ReportBook(pool, committer, MultiFernet([Fernet(KEY)]), roles)
 
 
 class House:

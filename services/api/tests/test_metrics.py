@@ -11,8 +11,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from traitlets.config import Config
 
 from hubbub.config import ConfigError, Options
-from hubbub.domain.server_messages import (
+from hubbub.domain.server_events import (
     AttemptLost,
+    ServerResponded,
+    ServerStopped,
+    SpawnFailed,
+    SpawnRequested,
+    StopRequested,
+)
+from hubbub.domain.server_messages import (
     CancelSpawn,
     ClaimAttempt,
     CreateServer,
@@ -21,12 +28,7 @@ from hubbub.domain.server_messages import (
     ReportFailed,
     ReportResponded,
     ReportStarted,
-    ServerResponded,
-    ServerStopped,
-    SpawnFailed,
-    SpawnRequested,
     StartServer,
-    StopRequested,
     StopServer,
 )
 from hubbub.eventlog import Context

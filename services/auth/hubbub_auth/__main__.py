@@ -9,11 +9,12 @@ import structlog
 from aiohttp import web
 
 from hubbub import eventlog, schema, service
+from hubbub.addresses import netloc
 from hubbub.config import ConfigError, Options
 from hubbub.handle import Committer
 from hubbub.settings import Settings, give_up
 from hubbub.vault import UnusableKey, Vault
-from hubbub_auth import authenticators
+from hubbub_auth import authenticators, tls
 from hubbub_auth.announce import announced
 from hubbub_auth.app import application
 from hubbub_auth.authenticators import Authenticator
@@ -53,9 +54,13 @@ def main() -> None:
             await runner.setup()
             committing = asyncio.ensure_future(committer.run())
             try:
-                await web.SockSite(runner, listening, shutdown_timeout=5).start()
-                async with announced(pool, settings.instance, address(listening)):
-                    service.announce("auth", url=address(listening), authenticator=type(authenticator).__name__)
+                context = None
+                if options.hub.internal_ssl and (context := await tls.found(options, stop)) is None:
+                    return
+                url = address(listening, "https" if context else "http")
+                await web.SockSite(runner, listening, shutdown_timeout=5, ssl_context=context).start()
+                async with announced(pool, settings.instance, url):
+                    service.announce("auth", url=url, authenticator=type(authenticator).__name__)
                     await service.until(stop, asyncio.shield(committing))
             finally:
                 await runner.cleanup()  # what is being answered still needs the committer
@@ -113,9 +118,9 @@ def listen(host: str, port: int) -> socket.socket:
         give_up(f"{BIND}: cannot listen on {host}:{port}: {error.strerror}")
 
 
-def address(listening: socket.socket) -> str:
+def address(listening: socket.socket, scheme: str = "http") -> str:
     host, port = listening.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://{netloc(host, port)}"
 
 
 if __name__ == "__main__":

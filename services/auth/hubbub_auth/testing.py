@@ -23,6 +23,7 @@ from yarl import URL
 
 from hubbub.config import Options
 from hubbub.domain.grant import GrantRole, WithdrawRole, grant_id
+from hubbub.domain.message import Command
 from hubbub.domain.names import client_id, prefix
 from hubbub.domain.server_messages import ClaimAttempt, CreateServer, StartServer
 from hubbub.domain.service import RegisterService, RemoveService, Spec
@@ -33,7 +34,7 @@ from hubbub.testing.postgres import Database
 from hubbub.tokens import token_hash
 from hubbub.transaction import Transaction
 from hubbub.vault import Vault
-from hubbub.views import GRANTS, SERVERS, SERVICES, TOKENS
+from hubbub.views import GRANTS, SERVERS, SERVICES, TOKENS, View
 from hubbub_auth import authenticators
 from hubbub_auth.app import application
 
@@ -244,6 +245,16 @@ class House:
         return RunningServer(
             id=server, client=client_id(owner, name), secret=secret, redirect_uri=f"{path}oauth_callback"
         )
+
+    async def act(self, view: View, id: str, *commands: Command) -> None:
+        """What an api would decide, one after the other."""
+        committer = self.committer(self._database.api_dsn)
+        for command in commands:
+            await committer.execute(view, id, command, Context.of("worker:w"))
+
+    async def token_of(self, server: RunningServer) -> str:
+        """The id of the token that the server proves itself by."""
+        return str(await (await self.pool()).fetchval("select token from servers where id = $1", server.id))
 
     async def grant(self, role: str, name: str, *, withdraw: bool = False) -> None:
         """Give a role to somebody who exists, or take it away, as an api does when it settles the configuration."""

@@ -2,11 +2,11 @@
 
 import asyncio
 
-from hubbub.bus import connect
+from hubbub.bus import Bus, connect
 from hubbub.config import Options
 from hubbub.service import load_options, run, until
 from hubbub.settings import Settings, give_up
-from hubbub_proxy_sync import activity
+from hubbub_proxy_sync import activity, certificates
 from hubbub_proxy_sync.proxies import make
 from hubbub_proxy_sync.proxies.base import Proxy
 from hubbub_proxy_sync.sync import Sync
@@ -18,12 +18,17 @@ def main() -> None:
     proxy = make(options, settings)
     _check_extra_routes(proxy, options)
 
+    async def begin(bus: Bus) -> None:
+        if options.hub.internal_ssl:
+            proxy.secure(await certificates.obtain(bus, options, settings))
+        await proxy.start()
+
     async def serve(stop: asyncio.Event) -> None:
         try:
             async with connect(settings.nats_url, settings.instance) as bus:
                 sync = Sync(bus, proxy, settings.instance, concurrency=options.proxy.concurrency)
                 await sync.listen()
-                await until(stop, proxy.start())
+                await until(stop, begin(bus))
                 if stop.is_set():
                     return
                 await until(

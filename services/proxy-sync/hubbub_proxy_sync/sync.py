@@ -29,6 +29,7 @@ ROUTED_BY = frozenset(
         "ServerAdopted",
         "ServerCrashed",
         "ServerDeleted",
+        "ServerMoved",
         "ServerResponded",
         "ServerStopped",
         "SpawnFailed",

@@ -73,6 +73,20 @@ async def test_a_server_that_responds_is_routed_and_one_that_stops_is_not(house:
     assert {"a" * 32} == {report.traceparent[3:35] for report in house.told if report.server == "ada"}
 
 
+async def test_a_server_that_moves_is_routed_to_where_it_is(house: FakeHouse, begin: Begin) -> None:
+    house.wanted |= {"ada": server("ada"), "bob": server("bob")}
+    proxy = FakeProxy()
+    await begin(proxy)
+    await house.until(lambda: house.joined > 0)
+    house.wanted["ada"] = server("ada", port=5000)
+    await house.happens("ServerMoved", "ada")
+    await house.until(lambda: len(house.told_of("ada")) == 2)
+    assert house.told_of("ada") == ["http://127.0.0.1:4000", "http://127.0.0.1:5000"]
+    assert [report.reason for report in house.told if report.server == "ada"][-1] == "wrong target"
+    assert proxy.routes["/user/ada/"]["target"] == "http://127.0.0.1:5000"
+    assert (house.asked[-1], house.told_of("bob")) == (("ada",), ["http://127.0.0.1:4000"])
+
+
 async def test_events_that_nobody_is_routed_by_ask_nothing(house: FakeHouse, begin: Begin) -> None:
     await begin(FakeProxy())
     await house.until(lambda: house.joined > 0)

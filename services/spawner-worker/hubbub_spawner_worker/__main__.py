@@ -8,14 +8,16 @@ import structlog
 
 from hubbub import bus, service
 from hubbub.config import ConfigError, Options
+from hubbub.internal_tls.orders import Refused
 from hubbub.managed import managed
 from hubbub.settings import Settings, give_up
 from hubbub.vault import UnusableKey, sealer
 from hubbub_spawner_worker.adoption import WrongConfiguration
+from hubbub_spawner_worker.certificates import Issuer
 from hubbub_spawner_worker.host import open_many_files
 from hubbub_spawner_worker.spawners.loading import NoSpawner, load_class
 from hubbub_spawner_worker.worker import Worker
-from hubbub_spawner_worker.workshop import furnish
+from hubbub_spawner_worker.workshop import Workshop, furnish
 
 log = structlog.get_logger()
 NAME = "spawner-worker"
@@ -34,9 +36,22 @@ def main() -> None:
 async def work(settings: Settings, options: Options, stop: asyncio.Event) -> None:
     async with bus.connect(settings.nats_url, settings.instance) as connection:
         workshop = furnish(settings, options, partial(_publish, connection), open_many_files())
-        worker = Worker(connection, workshop, pool=settings.pool, lease=settings.lease_seconds)
-        ready = partial(service.announce, NAME, worker=workshop.worker, pool=settings.pool, host=workshop.host)
-        await service.until(stop, worker.run(ready))
+        await service.until(stop, _work(settings, options, connection, workshop))
+
+
+async def _work(settings: Settings, options: Options, connection: bus.Bus, workshop: Workshop) -> None:
+    issuer = await _issuer(settings, connection, workshop) if options.hub.internal_ssl else None
+    worker = Worker(connection, workshop, pool=settings.pool, lease=settings.lease_seconds, issuer=issuer)
+    ready = partial(service.announce, NAME, worker=workshop.worker, pool=settings.pool, host=workshop.host)
+    await worker.run(ready)
+
+
+async def _issuer(settings: Settings, connection: bus.Bus, workshop: Workshop) -> Issuer:
+    folder = settings.data_folder / "tls" / workshop.host
+    try:
+        return await Issuer.open(connection, folder, pool=settings.pool, worker=workshop.worker)
+    except Refused as error:
+        raise WrongConfiguration(f"no certificate for this worker: {error}") from None
 
 
 async def _publish(connection: bus.Bus, subject: str, data: bytes) -> None:

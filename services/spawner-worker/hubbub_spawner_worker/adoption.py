@@ -11,15 +11,18 @@ from hubbub.bus import Bus
 from hubbub.domain.server_messages import ReportFound
 from hubbub.domain.server_states import Server
 from hubbub.rpc import Answer, Found, Hello, Report, Welcome
+from hubbub_spawner_worker.attempt import ANY_TIME
+from hubbub_spawner_worker.cgroups import Cgroup
+from hubbub_spawner_worker.hosted import Hosted
+from hubbub_spawner_worker.hosting import Hosting
 from hubbub_spawner_worker.process import Process
-from hubbub_spawner_worker.spawners import Spawner
 from hubbub_spawner_worker.spool import Record
-from hubbub_spawner_worker.workload import ANY_TIME, Workload
-from hubbub_spawner_worker.workshop import Workshop
+from hubbub_spawner_worker.workload import Workload
 
 log = structlog.get_logger()
 
 _LOCK_PAUSE = 0.05
+_FINDING_PATIENCE = 10.0
 _GONE = ("StaleAttempt", "NotFound")
 
 
@@ -39,11 +42,12 @@ class Holds(Protocol):
 
 class Adoption:
     def __init__(
-        self, bus: Bus, workshop: Workshop, pool: str, holder: Holds, send: Callable[[Report], Awaitable[Answer]]
+        self, bus: Bus, hosting: Hosting, pool: str, holder: Holds, send: Callable[[Report], Awaitable[Answer]]
     ) -> None:
         self._bus = bus
-        self._workshop = workshop
-        self._subject = f"hub.rpc.hello.{pool}.{workshop.worker}"
+        self._hosting = hosting
+        self._workshop = hosting.workshop
+        self._subject = f"hub.rpc.hello.{pool}.{self._workshop.worker}"
         self._holder = holder
         self._send = send
 
@@ -83,35 +87,40 @@ class Adoption:
 
     async def find(self, record: Record) -> Workload | None:
         """What is on the spool, if it is still alive; if not, its traces are removed."""
-        spawner = self._spawner(record)
-        if spawner is None:
+        workload = Workload(self._hosting, record.spec, self._send, record=record)
+        hosted = await self._opened(record, workload)
+        if hosted is None:
             return None
-        workload = Workload(self._workshop, record.spec, spawner, record)
-        if record.pid is None:
-            return workload
-        if process := await self._process(record, record.pid):
-            spawner.adopt(process)
-            return workload
-        log.info("server.dead", server=record.server, attempt=record.attempt, pid=record.pid)
-        workload.place.leave()
-        return None
+        # There, since that is the loop that will hear of its end.
+        process = await hosted.seat.call(self._process, record, patience=_FINDING_PATIENCE)
+        if process is None:
+            log.info("server.dead", server=record.server, attempt=record.attempt, pid=record.pid)
+            workload.place.leave()
+            return None
+        hosted.spawner.adopt(process)
+        return workload
 
-    def _spawner(self, record: Record) -> Spawner | None:
+    async def _opened(self, record: Record, workload: Workload) -> Hosted | None:
         try:
-            return self._workshop.spawner(record.spec, state=record.sealed)
+            return await workload.open()
         except Exception as error:  # damaged, or the spawner does not take its own state back
             log.warning("server.state_unusable", server=record.server, attempt=record.attempt, error=str(error))
+        workload.spec = msgspec.structs.replace(record.spec, sealed="")
+        workload.place.record = msgspec.structs.replace(record, sealed="")
         try:
-            return self._workshop.spawner(msgspec.structs.replace(record.spec, sealed=""))
+            return await workload.open()
         except Exception:
             log.exception("server.not_adopted", server=record.server, attempt=record.attempt)
             return None
 
-    async def _process(self, record: Record, pid: int) -> Process | None:
-        if record.boot_id != self._workshop.boot:
+    async def _process(self, record: Record) -> Process | None:
+        pid = record.pid
+        if pid is None or record.boot_id != self._workshop.boot:
             return None
-        found = Process.find(pid, record.start_time, record.uid, self._workshop.sessions)
+        cgroup = Cgroup(record.cgroups)
+        found = Process.find(pid, record.start_time, record.uid, self._workshop.sessions, cgroup)
         if found is None:
+            await cgroup.clear()
             await self._workshop.sessions.clear(pid, record.start_time)
         return found
 

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 import msgspec
@@ -12,7 +13,8 @@ from nats.aio.msg import Msg
 
 from hubbub import faults, telemetry
 from hubbub.bus import Bus, BusUnavailable, Remote
-from hubbub.rpc import Claim, Claimed, Spec
+from hubbub.domain.server_messages import Reach
+from hubbub.rpc import Claim, Claimed, Inherited, Spec
 from hubbub.tokens import new_token, token_hash
 from hubbub_spawner_worker.plugin import cancel
 
@@ -31,39 +33,49 @@ class Takes(Protocol):
     def free(self) -> int:
         """How many more it could start now."""
 
+    def room(self) -> int:
+        """How many more it could hold."""
+
     def take(self, spec: Spec, token: str) -> None: ...
+
+    def inherit(self, inherited: Inherited) -> None: ...
+
+    def clear(self, spec: Spec) -> None: ...
 
 
 class Claims:
     """Claims while there is room. `made` counts the claims; `open` while one is not answered yet."""
 
-    def __init__(self, bus: Bus, *, pool: str, worker: str, host: str, taker: Takes) -> None:
+    def __init__(self, bus: Bus, *, pool: str, worker: str, host: str, taker: Takes, reach: Reach) -> None:
         self.made = 0
         self.open = False
         self._bus = bus
         self._pool = pool
         self._subject = f"hub.rpc.claim.{pool}.{worker}"
         self._host = host
+        self._reach: Reach = reach
         self._taker = taker
         self._hint = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
         self._more = False
+        self._tickets: list[Msg] = []
         self.on_reconnect: Callable[[], None] = lambda: None
 
     def room(self) -> None:
-        """To be called when a start has come to its end."""
+        """To be called when a start has come to its end, or a server."""
         self._room.set()
-        if self._more:
+        if self._more and self._taker.free() > 0:
             self._hint.set()
 
     async def run(self) -> None:
         """Claim, again and again."""
         while True:
-            await self._until_room()
+            await self._until_above_zero(self._taker.room)
             self._hint.clear()
-            if await self._claim() and self._more:
+            if await self._claim() and self._taker.room() > 0:
                 continue
+            await self._settle()
             try:
                 async with asyncio.timeout(IDLE):
                     await self._hint.wait()
@@ -75,7 +87,7 @@ class Claims:
         durable = f"pool-{self._pool}"
         tickets = await self._bus.js.pull_subscribe_bind(durable, stream="TICKETS")
         while True:
-            await self._until_room()
+            await self._until_above_zero(self._taker.free)
             fetch = asyncio.create_task(tickets.fetch(_BATCH, timeout=IDLE))
             again = asyncio.create_task(self._bus.reconnected.wait())
             try:
@@ -98,32 +110,48 @@ class Claims:
                 await cancel(again)
 
     async def _heard(self, tickets: list[Msg]) -> None:
-        for ticket in tickets:
-            await ticket.ack()
-        if tickets:
+        self._tickets += tickets
+        if self._taker.free() > 0:
             self._hint.set()
+        else:
+            await self._settle()
 
-    async def _until_room(self) -> None:
-        while self._taker.free() <= 0:
+    async def _settle(self) -> None:
+        """Hints that we have followed are done with, unless we have no room left: then a colleague may have."""
+        tickets, self._tickets = self._tickets, []
+        with suppress(nats.errors.Error, OSError):  # they come again by themselves
+            for ticket in tickets:
+                await (ticket.ack() if self._taker.free() > 0 else ticket.nak())
+
+    async def _until_above_zero(self, count: Callable[[], int]) -> None:
+        while count() <= 0:
             self._room.clear()
             await self._room.wait()
 
-    async def _claim(self) -> int:
-        """How many attempts are ours now."""
+    async def _claim(self) -> bool:
+        """Whether there is more to be had at once. One who cannot start anything may still take over."""
         began = time.monotonic()
         tokens = {token_hash(token): token for token in (new_token() for _ in range(min(_MOST, self._taker.free())))}
         self.open = True
         try:
+            claim = Claim(
+                host=self._host, hashes=tuple(tokens), room=max(0, min(_MOST, self._taker.room())), reach=self._reach
+            )
             with telemetry.span("worker.claim"):
-                claimed = await self._answer(Claim(host=self._host, hashes=tuple(tokens)))
+                claimed = await self._answer(claim)
             faults.point("worker.claimed")
             self.made += 1
-            self._more = claimed.waiting > 0
+            if tokens:
+                self._more = claimed.waiting > 0
             for spec in claimed.specs:
                 self._take(spec, tokens, began)
+            for inherited in claimed.inherited:
+                self._taker.inherit(inherited)
+            for spec in claimed.leftovers:
+                self._taker.clear(spec)
         finally:
             self.open = False
-        return len(claimed.specs)
+        return bool(claimed.inherited) or (bool(claimed.specs) and self._more and self._taker.free() > 0)
 
     async def _answer(self, claim: Claim) -> Claimed:
         """The very same claim until it is answered: were it given up, what it got would be ours unknown to us."""

@@ -1,4 +1,4 @@
-"""A server's process: its end is learnt at once, and it is stopped with all that it has left in its session.
+"""A server's process: its end is learnt at once, and it is stopped with all that it has left in its session and cgroup.
 
 A pid alone proves nothing: a descriptor (pidfd) is opened first, and then the start time and the user compared.
 """
@@ -14,6 +14,7 @@ from subprocess import Popen
 import structlog
 
 from hubbub_spawner_worker import proc
+from hubbub_spawner_worker.cgroups import Cgroup
 from hubbub_spawner_worker.plugin import cancel
 
 log = structlog.get_logger()
@@ -37,7 +38,8 @@ class Sessions:
     """
 
     def __init__(self) -> None:
-        self._look: asyncio.Task[dict[int, list[proc.Stat]]] | None = None
+        self._looks: dict[asyncio.AbstractEventLoop, asyncio.Task[dict[int, list[proc.Stat]]]] = {}
+        """Under way, by the loop of those who wait for it: spawners live on two."""
 
     async def clear(self, leader: int, started: int) -> None:
         """Kill the members of the session of *leader*, which began at *started* and is dead by now."""
@@ -50,9 +52,10 @@ class Sessions:
             log.warning("session.not_cleared", leader=leader)
 
     async def _members(self, leader: int, started: int) -> list[proc.Stat]:
-        if self._look is None:
-            self._look = asyncio.create_task(self._scan())
-        sessions = await asyncio.shield(self._look)
+        loop = asyncio.get_running_loop()
+        if loop not in self._looks:
+            self._looks[loop] = asyncio.create_task(self._scan())
+        sessions = await asyncio.shield(self._looks[loop])
         members = sessions.get(leader, [])
         # While a session has members the kernel gives its number to nobody else. So if somebody else has
         # it now, these are his; and if its leader lives, it is not for us to clear.
@@ -62,7 +65,7 @@ class Sessions:
 
     async def _scan(self) -> dict[int, list[proc.Stat]]:
         await asyncio.sleep(_SCAN_DELAY)
-        self._look = None  # who comes from here on may have come too late for this one
+        del self._looks[asyncio.get_running_loop()]  # who comes from here on may have come too late for this one
         sessions = defaultdict(list)
         for found in proc.everybody():
             sessions[found.session].append(found)
@@ -73,28 +76,41 @@ class Process:
     """A process that leads its session, ours (*child*) or that of an earlier self."""
 
     def __init__(
-        self, pid: int, started: int, descriptor: int, sessions: Sessions, child: "Popen[bytes] | None" = None
+        self,
+        pid: int,
+        started: int,
+        descriptor: int,
+        sessions: Sessions,
+        cgroup: Cgroup,
+        child: "Popen[bytes] | None" = None,
     ) -> None:
+        """`starved`: the kernel has killed it for want of memory, as far as can be told."""
         self.pid = pid
         self.started = started
         self.status: int | None = None
+        self.starved = False
+        self._killed = False
         self._ended = asyncio.Event()
         self._descriptor = descriptor
         self._sessions = sessions
+        self._cgroup = cgroup
         self._child = child
         self._finishing: asyncio.Task[None] | None = None
-        asyncio.get_running_loop().add_reader(descriptor, self._finish)
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(descriptor, self._finish)
 
     @classmethod
-    def of_child(cls, child: "Popen[bytes]", sessions: Sessions) -> "Process":
+    def of_child(cls, child: "Popen[bytes]", sessions: Sessions, cgroup: Cgroup | None = None) -> "Process":
         descriptor = os.pidfd_open(child.pid)
         found = proc.stat(child.pid)
         # Not reaped by anybody yet, so it has an entry, if only as a zombie.
         assert found is not None
-        return cls(child.pid, found.started, descriptor, sessions, child)
+        return cls(child.pid, found.started, descriptor, sessions, cgroup or Cgroup(), child)
 
     @classmethod
-    def find(cls, pid: int, started: int, uid: int, sessions: Sessions) -> "Process | None":
+    def find(
+        cls, pid: int, started: int, uid: int, sessions: Sessions, cgroup: Cgroup | None = None
+    ) -> "Process | None":
         """The process that was recorded like this, if it is still alive."""
         try:
             descriptor = os.pidfd_open(pid)
@@ -104,7 +120,7 @@ class Process:
         if found is None or not found.alive or found.started != started or proc.uid(pid) != uid:
             os.close(descriptor)
             return None
-        return cls(pid, started, descriptor, sessions)
+        return cls(pid, started, descriptor, sessions, cgroup or Cgroup())
 
     @property
     def alive(self) -> bool:
@@ -112,11 +128,15 @@ class Process:
 
     async def wait(self) -> int | None:
         """Its exit status, negative for a signal. None if it was not our child: only its parent is told."""
-        await self._ended.wait()
+        if asyncio.get_running_loop() is self._loop:
+            await self._ended.wait()
+        else:  # begun on the floor, waited for by the worker
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._ended.wait(), self._loop))
         return self.status
 
     def send(self, number: signal.Signals) -> None:
         if self._descriptor >= 0:
+            self._killed = self._killed or number == signal.SIGKILL
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._descriptor, number)
 
@@ -137,11 +157,13 @@ class Process:
 
     async def _clear(self) -> None:
         # Before it is reaped: until then nobody can get its number.
+        await self._cgroup.clear()
         await self._sessions.clear(self.pid, self.started)
         os.close(self._descriptor)
         self._descriptor = -1
         if self._child is not None:
             self.status = self._child.poll()
+        self.starved = self.status == -signal.SIGKILL and not self._killed and self._cgroup.oom_kills() > 0
         self._ended.set()
 
     async def forget(self) -> None:

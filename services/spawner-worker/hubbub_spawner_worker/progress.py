@@ -6,17 +6,17 @@ import structlog
 
 from hubbub import subjects
 from hubbub.rpc import Spec
-from hubbub_spawner_worker.spawners import Spawner
+from hubbub_spawner_worker.hosted import Hosted
 from hubbub_spawner_worker.workshop import Publish
 
 log = structlog.get_logger()
 
 
-async def publish_progress(spawner: Spawner, spec: Spec, publish: Publish) -> None:
+async def publish_progress(hosted: Hosted, spec: Spec, publish: Publish) -> None:
     """Frame by frame, until the spawner has no more or the start is over. Nothing waits for it."""
     subject = f"hub.progress.{subjects.token(spec.server)}.{spec.attempt}"
     try:
-        async for frame in spawner.progress():
+        async for frame in hosted.frames():
             if not isinstance(frame, dict):
                 raise TypeError(f"progress() yielded {frame!r}, which is no dictionary")
             await publish(subject, json.dumps(frame, default=str).encode())

@@ -1,6 +1,7 @@
 """Whether a server answers yet: one small GET after the other until it does."""
 
 import asyncio
+import ssl
 from urllib.parse import urlsplit
 
 _FIRST_PAUSE = 0.005
@@ -14,13 +15,16 @@ class NotHttp(Exception):
     """What came back is no answer."""
 
 
-async def version_of(url: str) -> str:
-    """Wait until a GET of *url* is answered with any status below 500: the X-JupyterHub-Version it says, or ""."""
+async def version_of(url: str, tls: ssl.SSLContext | None = None) -> str:
+    """Wait until a GET of *url* is answered with any status below 500: the X-JupyterHub-Version it says, or "".
+
+    *tls*: how to ask an https URL, if not as anybody does.
+    """
     pause = _FIRST_PAUSE
     while True:
         try:
             async with asyncio.timeout(_ONE_TRY):
-                status, headers = await _get(url)
+                status, headers = await _get(url, tls)
             if status < 500:
                 return headers.get("x-jupyterhub-version", "")
         except (OSError, TimeoutError, EOFError, NotHttp, asyncio.LimitOverrunError):
@@ -29,11 +33,14 @@ async def version_of(url: str) -> str:
         pause = min(pause * 1.5, _LONGEST_PAUSE)
 
 
-async def _get(url: str) -> tuple[int, dict[str, str]]:
+async def _get(url: str, tls: ssl.SSLContext | None) -> tuple[int, dict[str, str]]:
     parts = urlsplit(url)
     secure = parts.scheme == "https"
     reader, writer = await asyncio.open_connection(
-        parts.hostname, parts.port or (443 if secure else 80), ssl=True if secure else None, limit=_LARGEST_HEAD
+        parts.hostname,
+        parts.port or (443 if secure else 80),
+        ssl=(tls or True) if secure else None,
+        limit=_LARGEST_HEAD,
     )
     try:
         writer.write(

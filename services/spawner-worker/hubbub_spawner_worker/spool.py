@@ -25,7 +25,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One attempt of one server. `pid` is null where the spawner has no process here.
 
     `start_time` is in clock ticks since the boot (field 22 of /proc/<pid>/stat). `sealed`: the spawner's
-    state under the bus key, if there is more to it than the pid.
+    state under the bus key, if there is more to it than the pid. `cgroups`: the folders of those it is in.
     """
 
     server: str
@@ -38,6 +38,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     start_time: int = 0
     port: int = 0
     sealed: str = ""
+    cgroups: tuple[str, ...] = ()
 
     @property
     def key(self) -> tuple[str, int]:
@@ -100,6 +101,11 @@ class Spool:
     def read(self, server: str, attempt: int) -> Record | None:
         return _read(self._path(server, attempt))
 
+    def knows(self, server: str, attempt: int) -> bool:
+        """Whether any worker of this host has something of it."""
+        name = self._path(server, attempt).name
+        return any(self.house.glob(f"*/{name}"))
+
     def remove(self, server: str, attempt: int) -> None:
         self._path(server, attempt).unlink(missing_ok=True)
 
@@ -124,6 +130,10 @@ class Spool:
     def ports(self) -> set[int]:
         """Those of all workloads of this host, whoever holds them."""
         return {record.port for path in self.house.glob("*/*.json") if (record := _read(path)) and record.port}
+
+    def names(self) -> set[str]:
+        """Of all attempts of this host that there is a file of, readable or not: `<server>.<attempt>`."""
+        return {path.name.split(".json")[0].removesuffix(".tmp") for path in self.house.glob("*/*")}
 
     def _move_from(self, folder: Path) -> None:
         for path in folder.glob("*.json"):

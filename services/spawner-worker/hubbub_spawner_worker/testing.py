@@ -1,4 +1,4 @@
-"""An api to try workers with: it decides by the real domain and answers on a real bus, but has only a dictionary."""
+"""An api to try workers with: it decides by the real domain and answers on a real bus, but has only dictionaries."""
 
 import asyncio
 import json
@@ -18,6 +18,7 @@ from hubbub.domain.server_messages import (
     ClaimAttempt,
     CreateServer,
     LoseAttempt,
+    Reach,
     ReportFound,
     ServerCommand,
     StartServer,
@@ -31,11 +32,13 @@ from hubbub.rpc import (
     Claimed,
     Done,
     Hello,
+    Inherited,
     LogTail,
     Person,
     Refusal,
     Report,
     Reports,
+    ReportScopes,
     ServerReport,
     Spec,
     Welcome,
@@ -112,7 +115,9 @@ class Api:
         state = self.states[server]
         assert isinstance(state, Held)
         assert state.holder
-        self._act(server, LoseAttempt(attempt=state.attempt, worker=state.holder, reason="lost", deadline=_soon()))
+        self._act(
+            server, LoseAttempt(attempt=state.attempt, worker=state.holder, reason="lost", deadline=_soon(), ended=True)
+        )
 
     async def log_of(self, worker: str, server: str, lines: int = 10) -> LogTail:
         word = Word(server=server, attempt=1, verb="log", lines=lines)
@@ -159,22 +164,53 @@ class Api:
         if claim.hashes not in self._answered:
             waiting = self.waiting()
             specs = tuple(
-                self.give(server, worker, claim.host, hashed)
+                self.give(server, worker, claim.host, hashed, claim.reach)
                 for server, hashed in zip(waiting, claim.hashes, strict=False)
             )
-            self._answered[claim.hashes] = Claimed(specs=specs, waiting=len(waiting) - len(specs))
+            inherited = tuple(self._pass_on(server, worker, claim.host) for server in self._abandoned())
+            left = len(waiting) - len(specs)
+            self._answered[claim.hashes] = Claimed(specs=specs, waiting=left, inherited=inherited)
         if self.deaf_to_claims:
             self.deaf_to_claims -= 1
             raise RuntimeError("the answer is lost")
         return self._answered[claim.hashes]
 
-    def give(self, server: str, worker: str, host: str, hashed: str) -> Spec:
+    def _abandoned(self) -> list[str]:
+        return [server for server in self.are(Held) if not self.holder(server) and server not in self.waiting()]
+
+    def _pass_on(self, server: str, worker: str, host: str) -> Inherited:
+        state = self.states[server]
+        assert isinstance(state, Held)
+        claim = ClaimAttempt(attempt=state.attempt, worker=worker, host=host, token="", deadline=_soon())
+        now = self._act(server, claim)
+        newest: list[str] = [
+            sealed for sent in self.seen if sent.server == server and (sealed := getattr(sent.report, "sealed", ""))
+        ]
+        found = self.opened(newest[-1]) if newest else {}
+        spec = msgspec.structs.replace(self.specs[server], sealed=self._seal(self._wishes[server][1], found))
+        return Inherited(spec=spec, state=now)
+
+    def opened(self, sealed: str) -> dict[str, Any]:
+        """A spawner's state, as it was reported."""
+        state: dict[str, Any] = json.loads(Fernet(self.key).decrypt(sealed.encode()))
+        return state
+
+    def _seal(self, options: dict[str, Any], state: dict[str, Any]) -> str:
+        return Fernet(self.key).encrypt(json.dumps({"options": options, "state": state}).encode()).decode()
+
+    def give(self, server: str, worker: str, host: str, hashed: str, reach: Reach = "process") -> Spec:
         state = self.states[server]
         assert isinstance(state, Spawning)
         user, options = self._wishes[server]
-        claim = ClaimAttempt(attempt=state.attempt, worker=worker, host=host, token="t", deadline=_soon())  # noqa: S106
+        claim = ClaimAttempt(
+            attempt=state.attempt,
+            worker=worker,
+            host=host,
+            token="t",
+            deadline=_soon(),
+            reach=reach,  # noqa: S106
+        )
         self._act(server, claim)
-        sealed = Fernet(self.key).encrypt(json.dumps({"options": options, "state": {}}).encode()).decode()
         self.specs[server] = Spec(
             server=server,
             attempt=state.attempt,
@@ -182,7 +218,7 @@ class Api:
             name=state.name,
             prefix=state.prefix,
             hash=hashed,
-            sealed=sealed,
+            sealed=self._seal(options, {}),
             deadline=_soon(),
             client_id=f"jupyterhub-user-{user}",
             token_scopes=(),
@@ -219,6 +255,8 @@ class Api:
     def _decided(self, server: str, worker: str, report: ServerReport) -> Answer:
         if hasattr(report, "worker"):
             report = msgspec.structs.replace(report, worker=worker)
+        if isinstance(report, ReportScopes):
+            return Answer(state=self.states[server])
         try:
             return Answer(state=self._act(server, report))
         except Rejected as refusal:

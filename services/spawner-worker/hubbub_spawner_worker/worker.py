@@ -8,15 +8,20 @@ from typing import Any
 import msgspec
 import structlog
 
+from hubbub import faults
 from hubbub.bus import Bus, BusUnavailable, Remote
 from hubbub.domain.server_messages import Failure, ReportOrphanRemoved
 from hubbub.domain.server_states import Held as HeldState
 from hubbub.domain.server_states import Running, Server, Spawning, Started, Stopping
-from hubbub.rpc import Done, Heartbeat, Held, Holdings, LogTail, Person, Refusal, Report, Spec, Word
+from hubbub.rpc import Done, Heartbeat, Held, Holdings, Inherited, Person, Refusal, Report, Spec, Word
+from hubbub_spawner_worker import log_streams
 from hubbub_spawner_worker.adoption import Adoption
+from hubbub_spawner_worker.auth_states import AuthStates
+from hubbub_spawner_worker.certificates import Issuer
 from hubbub_spawner_worker.claims import Claims
+from hubbub_spawner_worker.forms import Forms
 from hubbub_spawner_worker.holding import Holding, Lost
-from hubbub_spawner_worker.logs import NoLog
+from hubbub_spawner_worker.hosting import Hosting
 from hubbub_spawner_worker.reports import Reporter
 from hubbub_spawner_worker.workload import LOST, Workload, owed
 from hubbub_spawner_worker.workshop import Workshop
@@ -27,26 +32,32 @@ ROUND = 2.0
 """Seconds between looks at what we hold, at most."""
 CHECK = 20.0
 """Seconds after which even a server that nothing is owed to is asked about: we may have lost it unheard."""
+ANY_NUMBER = 1_000_000
+"""How many servers a worker holds that has no limit."""
 _SWEEP = 30.0
 _ORPHAN_PATIENCE = 10.0
 
 
 class Worker:
-    def __init__(self, bus: Bus, workshop: Workshop, *, pool: str, lease: float) -> None:
-        """*lease*: seconds."""
+    def __init__(self, bus: Bus, workshop: Workshop, *, pool: str, lease: float, issuer: Issuer | None = None) -> None:
+        """*lease*: seconds. *issuer*: of certificates, with internal TLS."""
         self._bus = bus
         self._workshop = workshop
+        self._hosting = Hosting(workshop, AuthStates(bus, pool, workshop).save, issuer)
         self._pool = pool
         self._lease = lease
         self._round = min(ROUND, lease / 4)
+        self._size = workshop.options.size_of(pool)
         self._held: dict[str, Holding] = {}
         self._removing: set[tuple[str, int]] = set()
         self._tasks: asyncio.TaskGroup | None = None
         name = workshop.worker
+        self._log_streams = log_streams.LogStreams(workshop.logs, workshop.publish)
         self.reporter = Reporter(bus, f"hub.rpc.report.{pool}.{name}")
-        self.claims = Claims(bus, pool=pool, worker=name, host=workshop.host, taker=self)
+        self.claims = Claims(bus, pool=pool, worker=name, host=workshop.host, taker=self, reach=self._hosting.reach)
         self.claims.on_reconnect = self.check_all
-        self._adoption = Adoption(bus, workshop, pool, self, self.reporter.send)
+        self._forms = Forms(bus, self._hosting, workshop.sealer, pool=pool)
+        self._adoption = Adoption(bus, self._hosting, pool, self, self.reporter.send)
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Take back what is here, then work; *ready* is called in between."""
@@ -56,27 +67,49 @@ class Worker:
                 self._spawn(self._beat())
                 await self._bus.answer(f"hub.holder.{self._workshop.worker}", self._hear)
                 await self._adoption.hello()
+                await self._forms.listen()
                 ready()
                 self._spawn(self.claims.listen())
                 self._spawn(self.claims.run())
                 self._spawn(self._rounds())
         finally:
+            await self._log_streams.close()
             for holding in list(self._held.values()):
                 await holding.workload.release()
+            self._hosting.floor.close()
 
     # What claims and adoption need --------------------------------------------------------
 
     def free(self) -> int:
-        """How many more starts there is room for; servers that run take none."""
+        """How many more it could start now."""
         starting = sum(isinstance(holding.state, Spawning | Started) for holding in self._held.values())
-        return self._workshop.options.ours.worker_capacity - starting
+        return min(self._size.starts - starting, self.room())
+
+    def room(self) -> int:
+        """How many more servers it could hold."""
+        return (self._size.capacity or ANY_NUMBER) - len(self._held)
 
     def take(self, spec: Spec, token: str) -> None:
         held = self._held.get(spec.server)
         if held is not None and held.attempt == spec.attempt:
             held.tell()
             return
-        self.hold(self._workload(spec, token), _spawning(spec, self._workshop))
+        self.hold(self._workload(spec, token=token), _spawning(spec, self._workshop))
+
+    def inherit(self, inherited: Inherited) -> None:
+        """What its holder was lost to, and this worker can reach."""
+        spec, held = inherited.spec, self._held.get(inherited.spec.server)
+        log.info("server.inherited", server=spec.server, attempt=spec.attempt)
+        if held is not None and held.attempt == spec.attempt:
+            held.tell()
+            return
+        self.hold(self._workload(spec), inherited.state)
+
+    def clear(self, spec: Spec) -> None:
+        """End what is left of an attempt that is over."""
+        if not self.holds(spec.server, spec.attempt):
+            self._removing.add((spec.server, spec.attempt))
+            self._spawn(self._clear(spec))
 
     def holds(self, server: str, attempt: int) -> bool:
         held = self._held.get(server)
@@ -127,39 +160,48 @@ class Worker:
         try:
             if await workload.remove():
                 log.info("server.orphan_removed", server=spec.server, attempt=spec.attempt)
-                removed = ReportOrphanRemoved(attempt=spec.attempt, host=self._workshop.host)
-                async with asyncio.timeout(_ORPHAN_PATIENCE):
-                    await self.reporter.send(Report(server=spec.server, report=removed, traceparent=spec.traceparent))
+                await self._tell_removed(spec)
         except TimeoutError:
             log.info("server.orphan_not_told", server=spec.server, attempt=spec.attempt)
         finally:
             self._removing.discard((spec.server, spec.attempt))
 
-    def _workload(self, spec: Spec, token: str) -> Workload:
+    async def _clear(self, spec: Spec) -> None:
         try:
-            spawner = self._workshop.spawner(spec)
-            spawner.clear_state()
-            spawner.api_token = token
-        except Exception as error:  # the class is the operator's, and so is what it does with its state
-            log.exception("spawner.failed", server=spec.server, attempt=spec.attempt)
-            flaw = Failure(reason="error", message=f"The spawner cannot be made: {type(error).__name__}: {error}")
-            return Workload(self._workshop, spec, None, flaw=flaw)
-        return Workload(self._workshop, spec, spawner)
+            if await self._ended(spec):
+                log.info("server.leftover_ended", server=spec.server, attempt=spec.attempt)
+                faults.point("worker.leftover_ended")
+                await self._tell_removed(spec)
+        except Exception as error:  # it will be handed out again
+            log.warning("server.leftover_failed", server=spec.server, attempt=spec.attempt, error=str(error))
+        finally:
+            self._removing.discard((spec.server, spec.attempt))
+
+    async def _ended(self, spec: Spec) -> bool:
+        """Whether nothing is left of it. What is on a spool of this host is its worker's, and ends by that."""
+        if spec.reach == "process":
+            return not self._workshop.spool.knows(spec.server, spec.attempt)
+        return await self._workload(spec).end_leftover()
+
+    async def _tell_removed(self, spec: Spec) -> None:
+        removed = ReportOrphanRemoved(attempt=spec.attempt, host=self._workshop.host)
+        async with asyncio.timeout(_ORPHAN_PATIENCE):
+            await self.reporter.send(Report(server=spec.server, report=removed, traceparent=spec.traceparent))
+
+    def _workload(self, spec: Spec, *, token: str = "", flaw: Failure | None = None) -> Workload:
+        return Workload(self._hosting, spec, self.reporter.send, token=token, flaw=flaw)
 
     # What is heard -------------------------------------------------------------------------
 
     async def _hear(self, _: str, data: bytes) -> msgspec.Struct:
         word = msgspec.json.decode(data, type=Word)
-        if word.verb == "log":
-            try:
-                return LogTail(text=self._workshop.logs.tail(word.server, word.lines))
-            except NoLog as error:
-                return LogTail(error=str(error))
+        if word.verb in log_streams.VERBS:
+            return await self._log_streams.hear(word)
         held = self._held.get(word.server)
         if word.verb == "port":
             if held is None or held.attempt != word.attempt:
                 return Done(refused=Refusal(kind="StaleAttempt", message="it is not held here"))
-            held.workload.set_port(word.port)
+            await held.workload.set_port(word.port)
             return Done()
         if word.verb != "changed":
             raise ValueError(f"there is no verb {word.verb!r}")
@@ -189,6 +231,7 @@ class Worker:
                 if now - swept > _SWEEP:
                     swept = now
                     self._workshop.ports.sweep(self._workshop.spool.ports)
+                    self._workshop.cgroups.sweep(self._workshop.spool.names)
             except (BusUnavailable, Remote, msgspec.MsgspecError, OSError) as error:
                 log.warning("worker.round_failed", error=str(error))
 
@@ -214,9 +257,13 @@ class Worker:
 
     def _hold_nothing(self, server: str, state: Spawning | Started | Running | Stopping) -> None:
         """The log says that it is ours; unless it is on the spool, there is nothing of it."""
-        if self._workshop.spool.read(server, state.attempt) is None and not self.holds(server, state.attempt):
+        if self.holds(server, state.attempt):
+            return
+        if state.reach != "process" and not isinstance(state, Spawning):
+            return  # it is not forgotten, and comes with the next claim once we are thought to be lost
+        if self._workshop.spool.read(server, state.attempt) is None:
             log.warning("server.unknown", server=server, attempt=state.attempt)
-            self.hold(Workload(self._workshop, _nobodys(server, state), None, flaw=LOST), state)
+            self.hold(self._workload(_nobodys(server, state), flaw=LOST), state)
 
     async def _beat(self) -> None:
         name = self._workshop.worker

@@ -14,6 +14,7 @@ from hubbub_spawner_worker.spawners import SimpleLocalProcessSpawner
 class Shared(SimpleLocalProcessSpawner):
     """Registers an address without a process, as the benchmark's does."""
 
+    reach = "pool"
     shared = False
 
     def load_state(self, state):
@@ -58,6 +59,7 @@ async def test_a_spawner_without_a_process_is_adopted_by_its_state(api, hire, li
     assert state.url == f"http://127.0.0.1:{listening}"
     await first.dismiss()
     await hire(kind=Shared)
+    await api.until(lambda: api.holder("s1"))
     assert isinstance(api.states["s1"], Running)
     await api.stop("s1")
     await api.until_is("s1", Stopped)

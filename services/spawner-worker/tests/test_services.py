@@ -18,9 +18,10 @@ from hubbub.config import Options
 from hubbub.domain.server_messages import ReportExit, ReportFailed, ReportResponded, ReportStarted
 from hubbub.domain.server_states import AwaitResponse, Running, StartProcess, StopProcess
 from hubbub.managed import managed
-from hubbub.rpc import Done, Person, Spec, Word
+from hubbub.rpc import Answer, Done, Person, Spec, Word
 from hubbub.settings import Settings
 from hubbub_spawner_worker.gate import CannotRun
+from hubbub_spawner_worker.hosting import Hosting
 from hubbub_spawner_worker.place import LocalPlace
 from hubbub_spawner_worker.workload import Workload
 from hubbub_spawner_worker.workshop import furnish
@@ -51,9 +52,9 @@ SPEC = Spec(
 
 @pytest.fixture
 def workload(tmp_path):
-    """workload(changed=..., **service) -> one whose spawner is not started. *changed*: since the api wanted it."""
+    """await workload(changed=..., **service): one whose spawner is not started. *changed*: since the api wanted it."""
 
-    def make(*, changed=None, **service):
+    async def make(*, changed=None, **service):
         entry = {"name": "board", "command": TELL, **service}
         traits = Config()
         traits.JupyterHub.bind_url = "http://127.0.0.1:8000/base/"
@@ -63,11 +64,9 @@ def workload(tmp_path):
         workshop = furnish(settings, Options(traits, settings), None)
         [wanted] = managed([entry], KEY).values()
         spec = msgspec.structs.replace(SPEC, digest=wanted.digest)
-        spawner = workshop.spawner(spec)
-        spawner.api_token = "secret-token"
-        spawner.interrupt_timeout = spawner.term_timeout = 1
-        made = Workload(workshop, spec, spawner)
-        made.workshop, made.spawner = workshop, spawner
+        made = Workload(Hosting(workshop, _never), spec, _heard, token="secret-token")
+        made.spawner = (await made.open()).spawner
+        made.spawner.interrupt_timeout = made.spawner.term_timeout = 1
         return made
 
     return make
@@ -87,6 +86,15 @@ async def started(workload):
     finally:
         stopped = await workload.perform(StopProcess(attempt=1))
         assert isinstance(stopped.report, ReportExit)
+
+
+async def _never(server, attempt, state):
+    raise AssertionError("a service has no auth state")
+
+
+async def _heard(report):
+    """An api that has nothing against it."""
+    return Answer()
 
 
 def of_the_hub(told):
@@ -118,14 +126,14 @@ PLACE = {
 
 
 async def test_a_service_with_a_url_is_told_all_that_the_contract_names(workload):
-    async with started(workload(url=URL)) as (told, report):
+    async with started(await workload(url=URL)) as (told, report):
         assert of_the_hub(told) == EXPECTED | PLACE
         assert told["cwd"] == os.getcwd()
         assert report.url == "http://127.0.0.1:1"
 
 
 async def test_one_without_is_told_no_place_and_counts_as_soon_as_it_runs(workload):
-    made = workload()
+    made = await workload()
     async with started(made) as (told, report):
         assert of_the_hub(told) == EXPECTED
         assert report.url == ""
@@ -135,53 +143,53 @@ async def test_one_without_is_told_no_place_and_counts_as_soon_as_it_runs(worklo
 
 async def test_what_the_operator_sets_wins_but_for_who_it_is(workload):
     environment = {"COLOUR": "red", "JUPYTERHUB_HOST": "x", "JUPYTERHUB_SERVICE_NAME": "another"}
-    async with started(workload(environment=environment, api_token="token-of-the-operator")) as (told, _):
+    async with started(await workload(environment=environment, api_token="token-of-the-operator")) as (told, _):
         assert (told["COLOUR"], told["JUPYTERHUB_HOST"], told["JUPYTERHUB_SERVICE_NAME"]) == ("red", "x", "board")
         assert told["JUPYTERHUB_API_TOKEN"] == told["JPY_API_TOKEN"] == "token-of-the-operator"
 
 
 async def test_it_works_where_the_operator_wants_it(workload, tmp_path):
-    async with started(workload(cwd=str(tmp_path))) as (told, _):
+    async with started(await workload(cwd=str(tmp_path))) as (told, _):
         assert told["cwd"] == str(tmp_path)
-    missing = await workload(cwd=str(tmp_path / "missing")).perform(StartProcess(attempt=1))
+    missing = await (await workload(cwd=str(tmp_path / "missing"))).perform(StartProcess(attempt=1))
     assert "missing is not there" in missing.report.failure.message
 
 
 async def test_it_runs_as_the_user_the_operator_names(workload):
-    assert workload().spawner.account() is None
-    own = workload(user=getpass.getuser()).spawner
+    assert (await workload()).spawner.account() is None
+    own = (await workload(user=getpass.getuser())).spawner
     assert own.account() is None  # who we are already
     assert own.get_env()["HOME"] == pwd.getpwuid(os.geteuid()).pw_dir
     with pytest.raises(CannotRun, match="no UNIX user 'nobody-at-all'"):
-        workload(user="nobody-at-all").spawner.account()
+        (await workload(user="nobody-at-all")).spawner.account()
 
 
 async def test_it_is_not_started_by_another_configuration_than_the_apis(workload):
-    failed = await workload(changed={"command": ["true"]}).perform(StartProcess(attempt=1))
+    failed = await (await workload(changed={"command": ["true"]})).perform(StartProcess(attempt=1))
     assert isinstance(failed.report, ReportFailed)
     assert "restart the worker" in failed.report.failure.message
 
 
 async def test_it_is_watched_and_stopped_whatever_became_of_its_configuration(workload):
-    made = workload()
+    made = await workload()
     async with started(made):
-        workshop = workload(changed={"name": "another"}).workshop
-        after = workshop.spawner(made.spec)
-        after.adopt(made.spawner.process)
+        other = await workload(changed={"name": "another"})
+        after = await other.hosting.host(made.spec, made.place)
+        after.spawner.adopt(made.spawner.process)
         assert await after.poll() is None
         assert made.place.record.spec.service == "board"
 
 
 async def test_it_has_its_own_time_to_answer(workload):
-    made = workload(url="http://127.0.0.1:1", timeout=1)
+    made = await workload(url="http://127.0.0.1:1", timeout=1)
     async with started(made) as (_, report):
         failed = await made.perform(AwaitResponse(attempt=1, url=report.url))
         assert failed.report.failure.reason == "timeout"
         assert "/base/services/board/ within 1 seconds" in failed.report.failure.message
 
 
-def test_its_environment_is_not_on_the_spool_nor_in_what_travels(workload, tmp_path):
-    made = workload(environment={"PASSWORD": "secret-of-the-board"})
+async def test_its_environment_is_not_on_the_spool_nor_in_what_travels(workload, tmp_path):
+    made = await workload(environment={"PASSWORD": "secret-of-the-board"})
     place = LocalPlace(workshop=made.workshop, spec=made.spec)
     place.write(url="")
     texts = [path.read_text() for path in tmp_path.glob("spool/*/*/*.json")]

@@ -1,77 +1,18 @@
 """Spawners: what they start, as whom, with which environment."""
 
 import asyncio
-import contextlib
 import json
 import os
-import pwd
 import socket
 import sys
-from datetime import UTC, datetime
 
 import pytest
-from cryptography.fernet import Fernet
-from traitlets.config import Config
 
-from hubbub.config import Options
-from hubbub.rpc import Person, Spec
-from hubbub.settings import Settings
-from hubbub_spawner_worker import environment, proc
+from hubbub_spawner_worker import environment
+from hubbub_spawner_worker.floor import Floor
 from hubbub_spawner_worker.gate import CannotRun
-from hubbub_spawner_worker.place import LocalPlace
-from hubbub_spawner_worker.spawners import SimpleLocalProcessSpawner, Spawner
-from hubbub_spawner_worker.workload import url_of
-from hubbub_spawner_worker.workshop import Unreadable, furnish
-
-KEY = Fernet.generate_key().decode()
-
-
-def spec(user="ada", name="lab", **changes):
-    return Spec(
-        server="s1",
-        attempt=1,
-        person=Person(id="p1", number=7, name=user, admin=True, groups=("staff",)),
-        name=name,
-        prefix=f"/base/user/{user}/{name}/",
-        hash="sha256:0",
-        deadline=datetime.now(UTC),
-        client_id=f"jupyterhub-user-{user}-{name}",
-        token_scopes=(),
-        access_scopes=(f"access:servers!server={user}/{name}", f"access:servers!user={user}"),
-        client_allowed_scopes=("read:users:name!user",),
-        **{"sealed": "", **changes},
-    )
-
-
-@pytest.fixture
-async def made(tmp_path):
-    """made(kind, user=..., **options) -> a spawner in its place, not started."""
-    async with contextlib.AsyncExitStack() as stack:
-
-        def make(kind="simple", *, user="ada", hub=None, sealed="", **options):
-            traits = Config()
-            traits.JupyterHub.spawner_class = kind
-            traits.JupyterHub.bind_url = "http://127.0.0.1:8000/base/"
-            traits.JupyterHub.update(hub or {})
-            traits.SimpleLocalProcessSpawner.home_dir_template = str(tmp_path / "home" / "{username}")
-            traits.SimpleLocalProcessSpawner.update(options)
-            if kind == "localprocess":
-                traits.LocalProcessSpawner.update(options)
-            settings = Settings(instance="w1", data=str(tmp_path), bus_key=KEY)
-            workshop = furnish(settings, Options(traits, settings), None)
-            asked = spec(user, sealed=sealed)
-            spawner = workshop.spawner(asked)
-            spawner.place = LocalPlace(workshop=workshop, spec=asked)
-            spawner.api_token = "secret-token"
-            stack.push_async_callback(stop, spawner)
-            return spawner
-
-        yield make
-
-
-async def stop(spawner):
-    spawner.interrupt_timeout = spawner.term_timeout = 0.1
-    await spawner.stop()
+from hubbub_spawner_worker.hosted import url_of
+from hubbub_spawner_worker.spawners import Spawner
 
 
 async def start(spawner):
@@ -91,6 +32,15 @@ print(json.dumps({"cwd": os.getcwd(), **os.environ}), flush=True)
 time.sleep(1000)
 """
 TELL = [sys.executable, "-SEc", _TELL]
+_DEAF = """
+import signal, time
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, lambda number, _: print(signal.Signals(number).name, flush=True))
+print("{}", flush=True)
+while True:
+    time.sleep(1000)
+"""
+DEAF = [sys.executable, "-SEc", _DEAF]
 
 
 async def test_a_server_is_told_all_that_the_contract_names(made):
@@ -125,12 +75,6 @@ async def test_a_server_is_told_all_that_the_contract_names(made):
     assert told["cwd"] == told["HOME"]
 
 
-async def test_public_addresses_are_told_where_they_are_configured(made):
-    told = made(hub={"public_url": "https://hub.example.org/base/"}).get_env()
-    assert told["JUPYTERHUB_PUBLIC_URL"] == "https://hub.example.org/base/user/ada/lab/"
-    assert told["JUPYTERHUB_PUBLIC_HUB_URL"] == "https://hub.example.org/base/hub/"
-
-
 async def test_the_hub_may_look_different_to_servers(made):
     told = made(hub_connect_url="http://hub:1234").get_env()
     assert told["JUPYTERHUB_API_URL"] == "http://hub:1234/base/hub/api"
@@ -146,25 +90,6 @@ async def test_what_the_operator_sets_comes_last_and_may_be_called(made):
 def test_the_workers_own_variables_are_never_handed_on():
     ours = {"HUBBUB_BUS_KEY": "x", "CONFIGPROXY_AUTH_TOKEN": "x", "PATH": "/bin"}
     assert environment.kept(ours, ours) == {"PATH": "/bin"}
-
-
-async def test_options_and_state_come_unsealed(made):
-    class Remembers(SimpleLocalProcessSpawner):
-        remembered = None
-
-        def load_state(self, state):
-            self.remembered = state
-
-    sealed = Fernet(KEY).encrypt(b'{"options": {"image": "big"}, "state": {"id": 3}}').decode()
-    spawner = made(Remembers, sealed=sealed)
-    assert spawner.user_options == {"image": "big"}
-    assert spawner.remembered == {"id": 3}
-
-
-@pytest.mark.parametrize("sealed", ["nonsense", Fernet(Fernet.generate_key()).encrypt(b"{}").decode()])
-async def test_what_another_key_sealed_is_not_readable(made, sealed):
-    with pytest.raises(Unreadable):
-        made(sealed=sealed)
 
 
 async def test_a_local_server_runs_until_it_is_stopped(made, is_alive):
@@ -207,24 +132,9 @@ async def test_a_home_is_never_outside_the_folder_of_homes(made, user):
         await made(user=user).start()
 
 
-async def test_people_run_as_themselves(made):
-    if os.geteuid() != 0:
-        pytest.skip("only root can become somebody else")
-    entry = pwd.getpwnam("nobody")
-    shell = 'printf \'{"uid": %s, "gid": %s, "groups": "%s"}\\n\' $(id -u) $(id -g) "$(id -G)"; sleep 1000'
-    spawner = made("localprocess", user="nobody", cmd=["/bin/sh", "-c", shell])
-    told = await start(spawner)
-    assert told == {"uid": entry.pw_uid, "gid": entry.pw_gid, "groups": f"{entry.pw_gid}"}
-    assert proc.uid(spawner.process.pid) == entry.pw_uid == spawner.place.record.uid
-
-
 async def test_one_who_is_no_user_of_this_host_is_named(made):
     with pytest.raises(CannotRun, match="'no-such-person'"):
         await made("localprocess", user="no-such-person").start()
-
-
-async def test_the_default_progress_is_one_frame(made):
-    assert [frame async for frame in made().progress()] == [{"progress": 50, "message": "Spawning server..."}]
 
 
 @pytest.mark.parametrize(
@@ -243,7 +153,13 @@ async def test_what_start_returns_is_an_address(made, returned, url):
     assert url_of(returned, made()) == url
 
 
-@pytest.mark.parametrize("returned", [None, 7, "host:80", "ftp://x", ("h", 0), ("h", 99999), ("h", "80"), ("h",), {}])
+async def test_with_internal_tls_an_address_is_reached_by_https(made):
+    spawner = made()
+    spawner.internal_ssl = True
+    assert url_of(("::1", 80), spawner) == "https://[::1]:80"
+
+
+@pytest.mark.parametrize("returned", [None, 7, "host:80", "ftp://x", ("h", 0), ("h", 99999), ("h",), {}])
 async def test_nonsense_is_no_address(made, returned):
     with pytest.raises(TypeError, match=r"start\(\) returned"):
         url_of(returned, made())
@@ -263,6 +179,98 @@ async def test_a_spawner_of_ones_own_is_polled(made):
     spawner = made(Remote)
     spawner.poll_interval = 0.01
     assert await spawner.ended() == 5
+
+
+async def test_signals_are_sent_one_after_the_other_until_it_ends(made):
+    spawner = made(cmd=DEAF, interrupt_timeout=0.2, term_timeout=0.2, kill_timeout=20)
+    await start(spawner)
+    await spawner.stop()
+    assert await spawner.poll() == -9
+    assert spawner.place.workshop.logs.tail("s1", 2).splitlines() == ["SIGINT", "SIGTERM"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"shell": True}, "sh|"),
+        ({"shell": True, "executable": "/bin/bash"}, "bash|"),
+        ({"executable": "/bin/echo"}, "-c printf '%s|' ${0##*/}"),
+    ],
+)
+async def test_what_popen_would_run_instead_is_run(made, options, words):
+    """With `shell` the first word is a script, and the shell is the program, as the documentation of Popen has it."""
+    script = "printf '%s|' ${0##*/}"
+    cmd = [script] if "shell" in options else ["/bin/sh", "-c", script]
+    spawner = made(cmd=cmd, popen_kwargs=options)
+    await spawner.start()
+    await spawner.ended()
+    assert spawner.place.workshop.logs.tail("s1", 1) == words
+
+
+async def test_more_is_given_to_popen_but_never_another_environment(made, tmp_path):
+    shell = 'printf \'{"umask": "%s", "cwd": "%s", "user": "%s"}\n\' $(umask) "$PWD" "$USER"; sleep 1000'
+    options = {"umask": 0o027, "cwd": str(tmp_path), "env": {"USER": "other"}, "start_new_session": False}
+    spawner = made(cmd=["/bin/sh", "-c", shell], popen_kwargs=options)
+    assert await start(spawner) == {"umask": "0027", "cwd": str(tmp_path), "user": "ada"}
+    assert os.getsid(spawner.process.pid) == spawner.process.pid
+    assert spawner.popen_kwargs == options
+
+
+async def test_without_a_command_there_is_nothing_to_run(made):
+    with pytest.raises(CannotRun, match=r"c\.Spawner\.cmd"):
+        await made(cmd=None).start()
+
+
+class Aside:
+    """Where the operator's functions go."""
+
+    def __init__(self):
+        self.called = []
+
+    async def call(self, function, *arguments, patience):
+        self.called.append(function.__name__)
+        return function(*arguments)
+
+
+@pytest.mark.parametrize(("value", "called"), [("1", []), (lambda it: str(it.port), ["get_env"])])
+async def test_functions_of_the_operator_are_called_aside(made, value, called):
+    spawner = made(cmd=TELL, environment={"A": value})
+    spawner.aside = Aside()
+    told = await start(spawner)
+    assert told["A"] in ("1", str(spawner.port))
+    assert spawner.aside.called == called
+
+
+async def test_its_end_is_learnt_on_another_loop_than_its_own(made):
+    """The worker waits on its own for what a class of the operator's has started elsewhere."""
+    floor, spawner = Floor(), made(cmd=TELL)
+    await floor.call(spawner.start, patience=20)
+    ended = asyncio.create_task(spawner.ended())
+    given_up = asyncio.create_task(spawner.ended())
+    await asyncio.sleep(0)
+    given_up.cancel()
+    await floor.call(spawner.stop, patience=20)
+    async with asyncio.timeout(20):
+        assert await ended == await spawner.ended() == -2
+    await floor.call(spawner.clear_state, patience=20)
+    floor.close()
+
+
+async def test_with_internal_tls_a_server_is_recorded_with_its_true_address(made):
+    spawner = made(cmd=TELL)
+    spawner.internal_ssl = True
+    spawner.cert_paths = await spawner.move_certs({"keyfile": "/k", "certfile": "/c", "cafile": "/a"})
+    told = await start(spawner)
+    assert told["JUPYTERHUB_SSL_KEYFILE"] == "/k"
+    assert told["JUPYTERHUB_SERVICE_URL"].startswith(f"{spawner.place.record.url}/base/")
+    assert spawner.place.record.url == f"https://127.0.0.1:{spawner.port}"
+
+
+async def test_a_hook_can_choose_the_home(made, tmp_path):
+    spawner = made(cmd=TELL)
+    spawner.home_dir = str(tmp_path / "elsewhere")
+    told = await start(spawner)
+    assert told["HOME"] == told["cwd"] == str(tmp_path / "elsewhere")
 
 
 async def test_a_fixed_port_is_used(made):

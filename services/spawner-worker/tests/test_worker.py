@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import time
 import urllib.request
 
 import pytest
@@ -11,6 +12,11 @@ import pytest
 from hubbub.domain.server_states import Running, Started, Stopped, Stopping
 from hubbub.rpc import Done, Word
 from hubbub.tokens import token_hash
+from hubbub_spawner_worker import claims
+
+
+#: Seconds after which NATS would hand out a ticket once more (see `Api.make_consumer`).
+ACK_WAIT = 10
 
 
 def asked(url):
@@ -136,7 +142,7 @@ async def test_a_word_of_a_server_that_is_not_held_changes_nothing(api, hire, co
 
 
 async def test_there_are_never_more_starts_than_the_worker_has_room_for(api, hire):
-    await hire(capacity=2, cmd=["sleep", "1000"])
+    await hire(starts=2, cmd=["sleep", "1000"])
     for number in range(5):
         await api.start(f"s{number}")
     await api.until(lambda: len(api.are(Started)) == 2)
@@ -167,8 +173,8 @@ async def test_a_server_whose_stop_is_ignored_is_killed_with_all_its_children(ap
 
 
 async def test_workers_of_a_pool_share_the_load(api, hire):
-    await hire("w1", capacity=3, cmd=["sleep", "1000"])
-    await hire("w2", capacity=3, cmd=["sleep", "1000"])
+    await hire("w1", starts=3, cmd=["sleep", "1000"])
+    await hire("w2", starts=3, cmd=["sleep", "1000"])
     for number in range(6):
         await api.start(f"s{number}")
     await api.until(lambda: len(api.are(Started)) == 6)
@@ -181,3 +187,49 @@ async def test_tickets_may_come_later_than_the_worker(api, hire, connection):
     await api.make_consumer()
     await api.start("s1")
     await api.until_is("s1", Running)
+
+
+async def test_a_worker_holds_no_more_servers_than_it_may(api, hire):
+    await hire(capacity=2)
+    for number in range(4):
+        await api.start(f"s{number}")
+    await api.until(lambda: len(api.are(Running)) == 2)
+    assert len(api.waiting()) == 2
+    await api.stop(api.are(Running)[0])
+    await api.until(lambda: len(api.waiting()) == 1)
+    await api.until(lambda: len(api.are(Running)) == 2)
+
+
+async def test_an_environment_may_say_how_many_servers_a_worker_holds(api, hire):
+    await hire("w1", capacity=2, told=1)
+    await api.start("s1")
+    await api.until_is("s1", Running)
+    await api.start("s2")
+    await hire("w2", capacity=2, told=1)
+    await api.until_is("s2", Running)
+    assert sorted(map(api.holder, ("s1", "s2"))) == ["w1", "w2"]
+
+
+async def test_a_hint_of_more_than_fits_goes_on_to_a_colleague(api, hire, monkeypatch):
+    """One ticket for two starts: who takes the first of them has no room for the other, and nobody asks unbidden."""
+    monkeypatch.setattr(claims, "IDLE", 60)
+    await hire("w1", starts=1, cmd=["sleep", "1000"])
+    await hire("w2", starts=1, cmd=["sleep", "1000"])
+    await api.start("s1", ticket=False)
+    await api.start("s2")
+    await api.until(lambda: len(api.are(Started)) == 2)
+    assert sorted(map(api.holder, ("s1", "s2"))) == ["w1", "w2"]
+
+
+async def test_a_full_worker_leaves_tickets_to_others(api, hire, monkeypatch):
+    """One that has opened its ears before it was full may hear of them all the same."""
+    monkeypatch.setattr(claims, "IDLE", 60)
+    await hire("w1", capacity=1)
+    await api.start("s1")
+    await api.until_is("s1", Running)
+    await hire("w2", capacity=1)
+    began = time.monotonic()
+    await api.start("s2")
+    await api.until_is("s2", Running)
+    assert api.holder("s2") == "w2"
+    assert time.monotonic() - began < ACK_WAIT

@@ -2,42 +2,15 @@
 
     Absent -> Stopped -> Spawning (waiting, then held) -> Started -> Running -> Stopping -> Stopped
 
-An attempt has one holder at most. Whatever was held may have left a process behind, so it ends by way
-of Stopping; only an attempt that nobody claimed goes straight back to Stopped.
+An attempt has one holder at most. Whatever was held may have left a workload behind, so it ends by way
+of Stopping, or is remembered as a leftover; only an attempt that nobody claimed goes straight back to Stopped.
 """
 
 from collections.abc import Sequence
 from datetime import datetime
 
 from hubbub.domain.message import AlreadyExists, Busy, Decider, Invalid, NotFound, Rejected, StaleAttempt
-from hubbub.domain.server_evolve import evolve
-from hubbub.domain.server_leftovers import orphan, settle
-from hubbub.domain.server_messages import (
-    AdoptOrphan,
-    AttemptClaimed,
-    AttemptLost,
-    CancelSpawn,
-    ClaimAttempt,
-    CreateServer,
-    DeleteServer,
-    Failure,
-    ForceStop,
-    ForgetOrphan,
-    GiveUp,
-    HolderLost,
-    LoseAttempt,
-    RenameServer,
-    ReportExit,
-    ReportFailed,
-    ReportFound,
-    ReportMoved,
-    ReportOrphan,
-    ReportOrphanRemoved,
-    ReportResponded,
-    ReportStarted,
-    ReportState,
-    ServerAdopted,
-    ServerCommand,
+from hubbub.domain.server_events import (
     ServerCrashed,
     ServerCreated,
     ServerDeleted,
@@ -49,8 +22,36 @@ from hubbub.domain.server_messages import (
     ServerStopped,
     SpawnFailed,
     SpawnRequested,
-    StartServer,
+    StartExtended,
     StopRequested,
+)
+from hubbub.domain.server_evolve import evolve
+from hubbub.domain.server_holders import claim, find, lose
+from hubbub.domain.server_leftovers import check_forgettable, orphan, seen_gone, settle
+from hubbub.domain.server_messages import (
+    AdoptOrphan,
+    CancelSpawn,
+    ClaimAttempt,
+    CreateServer,
+    DeleteServer,
+    Failure,
+    ForceStop,
+    ForgetOrphan,
+    GiveUp,
+    LoseAttempt,
+    RenameServer,
+    ReportDelay,
+    ReportExit,
+    ReportFailed,
+    ReportFound,
+    ReportMoved,
+    ReportOrphan,
+    ReportOrphanRemoved,
+    ReportResponded,
+    ReportStarted,
+    ReportState,
+    ServerCommand,
+    StartServer,
     StopServer,
 )
 from hubbub.domain.server_states import Absent, Held, Known, Running, Server, Spawning, Started, Stopped, Stopping
@@ -138,10 +139,12 @@ def _wish(
             raise Busy("not stopping")
 
         case RenameServer(), Stopped():
+            check_forgettable(server)
             if (command.name, command.display_name) == (server.name, server.display_name):
                 return []
             return [ServerRenamed(name=command.name, display_name=command.display_name)]
         case DeleteServer(), Stopped():
+            check_forgettable(server)
             return [ServerDeleted()]
         case ((RenameServer() | DeleteServer()), _):
             raise Busy("active")
@@ -155,6 +158,7 @@ def _report(
     | ReportState
     | ReportStarted
     | ReportResponded
+    | ReportDelay
     | ReportMoved
     | ReportFailed
     | ReportExit
@@ -163,29 +167,14 @@ def _report(
 ) -> Sequence[ServerEvent]:
     """What workers say of the attempt that counts."""
     match command, server:
-        case ClaimAttempt(), Spawning(holder=None):
-            return [
-                AttemptClaimed(
-                    attempt=server.attempt,
-                    worker=command.worker,
-                    host=command.host,
-                    token=command.token,
-                    deadline=command.deadline,
-                    reach=command.reach,
-                )
-            ]
-        case ClaimAttempt(), Started(holder=None) | Running(holder=None) | Stopping(holder=None):
-            return [ServerAdopted(attempt=server.attempt, worker=command.worker, host=command.host)]
-        case ClaimAttempt(), Held(holder=command.worker):
-            return []
-        case ClaimAttempt(), _:
-            raise StaleAttempt("held by somebody else")
-        case ReportFound(), Spawning() | Started() | Running() | Stopping():
-            return _found(server, command)
-        case ReportFound(), _:
-            raise StaleAttempt
+        case ClaimAttempt(), Held():
+            return claim(server, command)
+        case ReportFound(), Held():
+            return find(server, command)
+        case ReportExit(), Stopped():
+            return seen_gone(server)
         case _, Stopped():
-            if isinstance(command, ReportExit | LoseAttempt):
+            if isinstance(command, LoseAttempt):
                 return []
             raise StaleAttempt("it is stopped")
         case _, Held() if server.holder != command.worker:
@@ -205,6 +194,11 @@ def _report(
             return []
         case ReportResponded(), Spawning():
             raise Invalid("it has not started")
+        case ReportDelay(), Spawning():
+            same = command.deadline == server.deadline
+            return [] if same else [StartExtended(attempt=server.attempt, deadline=command.deadline)]
+        case ReportDelay(), _:
+            return []
         case ReportMoved(), Running():
             return [] if command.url == server.url else [ServerMoved(attempt=server.attempt, url=command.url)]
         case ReportMoved(), _:
@@ -222,50 +216,9 @@ def _report(
             return [ServerCrashed(attempt=server.attempt, status=command.status, resumes=command.resumes)]
         case LoseAttempt(), _:
             assert isinstance(server, Held)
-            return _lose(server, command)
+            return lose(server, command)
         case _:
             raise AssertionError((server, command))
-
-
-def _lose(server: Held, command: LoseAttempt) -> Sequence[ServerEvent]:
-    """Its holder is gone."""
-    if server.reach != "process" and not isinstance(server, Spawning):
-        return [HolderLost(attempt=server.attempt, reason=command.reason, deadline=command.deadline)]
-    left = [] if command.ended and server.reach == "process" else [orphan(server, command.reason)]
-    match server:
-        case Spawning() | Started():
-            lost = AttemptLost(attempt=server.attempt, reason=command.reason)
-            if server.retries <= 0:
-                return [lost, *left]
-            again = SpawnRequested(
-                user=server.user,
-                at=server.since,
-                attempt=server.attempt + 1,
-                pool=server.pool,
-                prefix=server.prefix,
-                deadline=command.deadline,
-                retries=server.retries - 1,
-                asker=server.asker,
-            )
-            return [lost, *left, again]
-        case Running():
-            return [ServerCrashed(attempt=server.attempt, status=None), *left]
-        case Stopping():
-            return [ServerStopped(attempt=server.attempt, status=None), *left]
-        case _:
-            raise AssertionError(server)
-
-
-def _found(server: Held, command: ReportFound) -> Sequence[ServerEvent]:
-    """A worker has read an attempt off a workload: it takes it over, if it counts."""
-    if server.holder is None:
-        raise StaleAttempt("nobody claimed it")
-    adopted: list[ServerEvent] = []
-    if server.holder != command.worker:
-        adopted = [ServerAdopted(attempt=server.attempt, worker=command.worker, host=command.host)]
-    if isinstance(server, Spawning) and command.url:
-        adopted.append(ServerStarted(attempt=server.attempt, url=command.url, deadline=command.deadline))
-    return adopted
 
 
 def _fail(server: Spawning | Started, failure: Failure, deadline: datetime) -> Sequence[ServerEvent]:

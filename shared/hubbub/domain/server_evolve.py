@@ -4,12 +4,10 @@ from typing import assert_never
 
 import msgspec
 
-from hubbub.domain.server_messages import (
+from hubbub.domain.server_events import (
     AttemptClaimed,
     AttemptLost,
-    Failure,
     HolderLost,
-    Leftover,
     OrphanAdopted,
     OrphanFound,
     OrphanRemoved,
@@ -25,8 +23,10 @@ from hubbub.domain.server_messages import (
     ServerStopped,
     SpawnFailed,
     SpawnRequested,
+    StartExtended,
     StopRequested,
 )
+from hubbub.domain.server_messages import Failure, Leftover
 from hubbub.domain.server_states import Absent, Held, Known, Running, Server, Spawning, Started, Stopped, Stopping
 
 
@@ -61,10 +61,14 @@ def evolve(server: Server, event: ServerEvent) -> Server:
                 deadline=event.deadline,
                 reach=event.reach,
             )
+        case StartExtended():
+            return server.to(Spawning, deadline=event.deadline)
         case HolderLost():
             return server.to(type(server), holder=None, deadline=event.deadline)
         case ServerAdopted():
-            return server.to(type(server), holder=event.worker, host=event.host)
+            assert isinstance(server, Held)
+            deadline = event.deadline or server.deadline
+            return server.to(type(server), holder=event.worker, host=event.host, deadline=deadline)
         case ServerStarted():
             assert isinstance(server, Held)
             return server.to(Started, url=event.url, deadline=event.deadline, token=event.token or server.token)

@@ -4,17 +4,9 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from hubbub.domain.message import Busy, NotFound, Rejected
-from hubbub.domain.server_messages import (
-    AdoptOrphan,
-    ForgetOrphan,
-    OrphanAdopted,
-    OrphanFound,
-    OrphanRemoved,
-    ReportOrphan,
-    ReportOrphanRemoved,
-    ServerEvent,
-)
-from hubbub.domain.server_states import Held, Known, Stopped
+from hubbub.domain.server_events import OrphanAdopted, OrphanFound, OrphanRemoved, ServerEvent
+from hubbub.domain.server_messages import AdoptOrphan, ForgetOrphan, ReportOrphan, ReportOrphanRemoved
+from hubbub.domain.server_states import Held, Known, Spawning, Stopped
 
 
 def settle(
@@ -38,9 +30,9 @@ def settle(
                 )
             ]
         case ReportOrphanRemoved():
-            return [] if counts else [OrphanRemoved(attempt=attempt, host=known.host if known else command.host)]
+            return [] if counts else [_removed(server, attempt, known.host if known else command.host)]
         case ForgetOrphan():
-            return [OrphanRemoved(attempt=attempt, host=known.host, forced=True)] if known else []
+            return [_removed(server, attempt, known.host, forced=True)] if known else []
         case AdoptOrphan():
             if known is None:
                 raise NotFound(f"Nothing is left of attempt {attempt}")
@@ -55,6 +47,7 @@ def settle(
                     attempt=attempt,
                     prefix=command.prefix,
                     deadline=command.deadline,
+                    pool=known.pool,
                 )
             ]
         case _:
@@ -71,3 +64,23 @@ def orphan(server: Held, reason: str) -> OrphanFound:
         url=getattr(server, "url", ""),
         token=server.token or "",
     )
+
+
+def seen_gone(server: Stopped) -> Sequence[ServerEvent]:
+    """Somebody who would not give up has seen the end of the newest attempt."""
+    left = [left for left in server.leftovers if left.attempt == server.attempt]
+    return [_removed(server, each.attempt, each.host) for each in left]
+
+
+def check_forgettable(server: Stopped) -> None:
+    """Raises Busy if nobody could get at what is left of it once its name is another, or its server unknown.
+
+    A process of a host is found by what is on that host, whether anybody remembers its server or not.
+    """
+    if any(left.reach != "process" for left in server.leftovers):
+        raise Busy("Something of an earlier start is still there, or may be: it has to be removed first")
+
+
+def _removed(server: Known, attempt: int, host: str, *, forced: bool = False) -> OrphanRemoved:
+    pool = server.pool if isinstance(server, Spawning) and server.holder is None else ""
+    return OrphanRemoved(attempt=attempt, host=host, forced=forced, pool=pool)

@@ -105,9 +105,11 @@ def react(server: Server) -> Effect | None:
 
     A function of state alone, so that whoever holds the server next carries on where the last one fell.
     """
+    if isinstance(server, Held) and not server.holder:
+        return None
     match server:
         case Spawning():
-            return StartProcess(attempt=server.attempt) if server.holder else None
+            return StartProcess(attempt=server.attempt)
         case Started():
             return AwaitResponse(attempt=server.attempt, url=server.url)
         case Stopping():

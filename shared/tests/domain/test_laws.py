@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hubbub.domain.grant import Kind
 from hubbub.domain.message import REFUSALS, Event, Json, Rejected, State
-from hubbub.domain.server_messages import Failure
+from hubbub.domain.server_messages import Failure, Reach
 from hubbub.domain.service import Spec
 from hubbub.testing.given import after, stored
 from hubbub.views import VIEWS, View
@@ -35,6 +35,8 @@ BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     Failure: st.builds(Failure, reason=texts, message=texts),
     Json: jsons,
     Kind: st.sampled_from(get_args(Kind)),
+    Reach: st.sampled_from(get_args(Reach)),
+    tuple[str, ...] | None: st.none() | st.lists(texts, max_size=3).map(tuple),
     Spec: st.builds(Spec, name=texts, info=jsons, oauth_client_id=texts),
 }
 BY_NAME: dict[str, st.SearchStrategy[Any]] = {"worker": st.sampled_from(["w1", "w2"]), "attempt": st.integers(0, 2)}

@@ -7,9 +7,24 @@ import pytest
 
 from hubbub.domain.message import Busy, Rejected, StaleAttempt
 from hubbub.domain.server import decider
-from hubbub.domain.server_messages import (
+from hubbub.domain.server_events import (
     AttemptClaimed,
     AttemptLost,
+    OrphanFound,
+    ServerAdopted,
+    ServerCrashed,
+    ServerCreated,
+    ServerDeleted,
+    ServerEvent,
+    ServerRenamed,
+    ServerResponded,
+    ServerStarted,
+    ServerStopped,
+    SpawnFailed,
+    SpawnRequested,
+    StopRequested,
+)
+from hubbub.domain.server_messages import (
     CancelSpawn,
     ClaimAttempt,
     Failure,
@@ -21,20 +36,8 @@ from hubbub.domain.server_messages import (
     ReportFound,
     ReportResponded,
     ReportStarted,
-    ServerAdopted,
     ServerCommand,
-    ServerCrashed,
-    ServerCreated,
-    ServerDeleted,
-    ServerEvent,
-    ServerRenamed,
-    ServerResponded,
-    ServerStarted,
-    ServerStopped,
-    SpawnFailed,
-    SpawnRequested,
     StartServer,
-    StopRequested,
     StopServer,
 )
 from hubbub.domain.server_states import (
@@ -192,16 +195,19 @@ def test_an_attempt_whose_holder_is_lost_is_followed_by_another() -> None:
     again = SpawnRequested(
         user="u1", at=NOW, attempt=2, pool="p", prefix="/user/ada/lab/", deadline=LATER, retries=0
     )  # the wish is as old as it was
-    state = given(requested, claimed).when(command).then(lost, again)
+    state = given(requested, claimed).when(command).then(lost, left_of(1, "gone"), again)
     assert isinstance(state, Spawning)
     assert state.holder is None
     assert state.token is None
+    assert [left.attempt for left in state.leftovers] == [1]
 
 
 def test_an_attempt_that_is_lost_when_no_retry_is_left_is_the_last() -> None:
     history = (*_lost_once(), AttemptClaimed(attempt=2, worker="w2", host="h2", token="t2", deadline=SOON))
     command = LoseAttempt(attempt=2, worker="w2", reason="gone", deadline=LATER)
-    state = given(*history).when(command).then(AttemptLost(attempt=2, reason="gone"))
+    lost = AttemptLost(attempt=2, reason="gone")
+    left = OrphanFound(attempt=2, host="h2", pool="p", reason="gone", token="t2")
+    state = given(*history).when(command).then(lost, left)
     assert isinstance(state, Stopped)
     assert state.failure == Failure(reason="lost", message="gone")
 
@@ -217,7 +223,14 @@ def test_who_was_thought_lost_has_lost() -> None:
 
 def test_a_running_server_whose_host_is_gone_has_crashed() -> None:
     command = LoseAttempt(**BY_W1, reason="gone", deadline=LATER)
-    given(requested, claimed, started, responded).when(command).then(ServerCrashed(attempt=1, status=None))
+    crashed = ServerCrashed(attempt=1, status=None)
+    given(requested, claimed, started, responded).when(command).then(crashed, left_of(1, "gone", url=URL))
+
+
+def test_what_ended_with_its_holder_leaves_nothing() -> None:
+    command = LoseAttempt(**BY_W1, reason="gone", deadline=LATER, ended=True)
+    crashed = ServerCrashed(attempt=1, status=None)
+    given(requested, claimed, started, responded).when(command).then(crashed)
 
 
 def test_a_workload_that_is_found_is_adopted_and_keeps_its_token() -> None:
@@ -245,7 +258,7 @@ def test_a_workload_of_a_stopped_server_is_a_leftover() -> None:
 def test_a_stop_that_takes_too_long_is_over() -> None:
     history = (requested, claimed, started, responded, stop_requested)
     command = GiveUp(attempt=1, failure=TOO_SLOW, deadline=LATER)
-    given(*history).when(command).then(ServerStopped(attempt=1, status=None))
+    given(*history).when(command).then(ServerStopped(attempt=1, status=None), left_of(1, "too slow", url=URL))
 
 
 def test_a_running_server_that_cannot_be_routed_is_stopped() -> None:
@@ -282,6 +295,11 @@ def test_a_deleted_server_is_absent() -> None:
 )
 def test_what_is_owed_follows_from_the_log_alone(history: tuple[ServerEvent, ...], effect: Effect | None) -> None:
     assert effect == react(now(*history))
+
+
+def left_of(attempt: int, reason: str, url: str = "") -> OrphanFound:
+    """What may be left of what w1 held."""
+    return OrphanFound(attempt=attempt, host="h1", pool="p", reason=reason, url=url, token="t1")
 
 
 def _lost_once() -> tuple[ServerEvent, ...]:

@@ -1,7 +1,7 @@
 """What is true of a server whatever people, workers and the sweep do to it."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from hypothesis import given
@@ -9,24 +9,38 @@ from hypothesis import strategies as st
 
 from hubbub.domain.message import Rejected, StaleAttempt
 from hubbub.domain.server import decider
-from hubbub.domain.server_messages import (
+from hubbub.domain.server_events import (
     AttemptClaimed,
+    HolderLost,
+    OrphanFound,
+    OrphanRemoved,
+    ServerAdopted,
+    ServerEvent,
+    SpawnRequested,
+)
+from hubbub.domain.server_messages import (
+    AdoptOrphan,
     CancelSpawn,
     ClaimAttempt,
     CreateServer,
     Failure,
+    ForceStop,
+    ForgetOrphan,
     GiveUp,
     LoseAttempt,
+    Reach,
     RenameServer,
+    ReportDelay,
     ReportExit,
     ReportFailed,
     ReportFound,
+    ReportMoved,
+    ReportOrphan,
+    ReportOrphanRemoved,
     ReportResponded,
     ReportStarted,
     ReportState,
     ServerCommand,
-    ServerEvent,
-    SpawnRequested,
     StartServer,
     StopServer,
 )
@@ -37,6 +51,7 @@ from hubbub.domain.server_states import (
     Known,
     Running,
     Server,
+    Spawning,
     StartProcess,
     Stopped,
     Stopping,
@@ -67,20 +82,31 @@ wishes = st.one_of(
     st.builds(CancelSpawn, deadline=st.just(SOON)),
     st.builds(RenameServer, name=st.sampled_from("ab"), display_name=st.just("")),
     st.builds(GiveUp, attempt=offsets, failure=st.just(WHY), deadline=st.just(SOON)),
+    st.builds(ForceStop),
+    st.builds(AdoptOrphan, at=st.just(NOW), attempt=offsets, prefix=st.just("/"), deadline=st.just(SOON)),
+    st.builds(ForgetOrphan, attempt=offsets),
 )
+hosts = st.sampled_from(["h", "h", "elsewhere"])
+reaches = st.sampled_from(get_args(Reach))
 common: dict[str, Any] = {"attempt": offsets, "worker": workers}
 timed: dict[str, Any] = {**common, "deadline": st.just(SOON)}
 reports = st.one_of(
-    st.builds(ClaimAttempt, **timed, host=st.just("h"), token=st.sampled_from(["t1", "t2"])),
+    st.builds(ClaimAttempt, **timed, host=hosts, token=st.sampled_from(["t1", "t2"]), reach=reaches),
     st.builds(ReportState, **common),
     st.builds(ReportStarted, **timed, url=st.sampled_from(["http://a", "http://b"])),
     st.builds(ReportResponded, **timed),
     st.builds(ReportFailed, **timed, failure=st.just(WHY)),
-    st.builds(ReportExit, **timed, status=st.sampled_from([None, "0", "137"])),
-    st.builds(ReportFound, **timed, host=st.just("h"), url=st.sampled_from(["", "http://a"])),
-    st.builds(LoseAttempt, **timed, reason=st.just("gone")),
+    st.builds(ReportDelay, **timed),
+    st.builds(ReportMoved, **common, url=st.sampled_from(["http://a", "http://b"])),
+    st.builds(ReportExit, **timed, status=st.sampled_from([None, "0", "137"]), resumes=st.booleans()),
+    st.builds(ReportFound, **timed, host=hosts, url=st.sampled_from(["", "http://a"])),
+    st.builds(LoseAttempt, **timed, reason=st.just("gone"), ended=st.booleans()),
 )
-stories = st.lists(wishes | reports, max_size=30)
+rumours = st.one_of(
+    st.builds(ReportOrphan, attempt=offsets, host=hosts, reach=reaches),
+    st.builds(ReportOrphanRemoved, attempt=offsets, host=hosts),
+)
+stories = st.lists(wishes | reports | rumours, max_size=30)
 Step = tuple[Server, ServerCommand, list[ServerEvent], Server]
 
 
@@ -122,8 +148,45 @@ def test_no_attempt_ever_has_two_holders(story: list[ServerCommand]) -> None:
                 assert event.attempt not in claimed
                 claimed.add(event.attempt)
         if isinstance(before, Held) and isinstance(later, Held) and before.attempt == later.attempt and before.holder:
-            assert later.holder == before.holder or isinstance(command, ReportFound)
+            found = isinstance(command, ReportFound) and before.reach == "process"
+            assert found or later.holder == before.holder or any(isinstance(event, HolderLost) for event in events)
             assert later.token == before.token
+
+
+@given(stories)
+def test_no_attempt_that_was_taken_is_forgotten(story: list[ServerCommand]) -> None:
+    """Until somebody has seen its end, or an admin does not want to know: it counts, or it is a leftover."""
+    at_large: set[int] = set()
+    for before, command, events, later in walk(story):
+        assert isinstance(before, Known)
+        at_large |= {event.attempt for event in events if isinstance(event, AttemptClaimed | OrphanFound)}
+        at_large -= {event.attempt for event in events if isinstance(event, OrphanRemoved)}
+        if isinstance(command, ReportExit) and isinstance(later, Stopped):
+            at_large.discard(command.attempt)
+        if (
+            isinstance(command, LoseAttempt)
+            and command.ended
+            and isinstance(before, Held)
+            and before.reach == "process"
+        ):
+            at_large.discard(command.attempt)
+        assert isinstance(later, Known)
+        counts = {later.attempt} if isinstance(later, Held) else set()
+        leftovers = [left.attempt for left in later.leftovers]
+        assert at_large <= counts | set(leftovers)
+        assert len(leftovers) == len(set(leftovers))
+        assert not counts & set(leftovers)
+
+
+@given(stories)
+def test_only_what_others_can_get_at_waits_for_them(story: list[ServerCommand]) -> None:
+    for before, _, events, later in walk(story):
+        if isinstance(later, Held) and not later.holder and not isinstance(later, Spawning):
+            assert later.reach != "process"
+        if any(isinstance(event, ServerAdopted) for event in events):
+            assert isinstance(before, Held)
+            assert isinstance(later, Held)
+            assert before.reach != "host" or later.host == before.host
 
 
 @given(stories)

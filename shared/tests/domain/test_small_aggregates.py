@@ -10,7 +10,7 @@ from hubbub.domain.code import CodeExpired, CodeIssued, CodeRedeemed, ExpireCode
 from hubbub.domain.message import AlreadyExists, Command, Decider, Event, NotFound
 from hubbub.domain.proxy import JoinProxy, LoseProxy, ProxyJoined, ProxyLost
 from hubbub.domain.session import CloseSession, OpenSession, SessionClosed, SessionOpened
-from hubbub.domain.token import IssueToken, RevokeToken, TokenIssued, TokenRevoked
+from hubbub.domain.token import IssueToken, RestrictToken, RevokeToken, TokenIssued, TokenRestricted, TokenRevoked
 from hubbub.domain.user import (
     AdminSet,
     CreateUser,
@@ -35,6 +35,9 @@ issued = TokenIssued(
     user="u1", hash="sha256:1", scopes=("self",), note="mine", service="", client="jupyterhub", session="",
     server="", expires_at=THEN,
 )  # fmt: skip
+
+restrict = RestrictToken(scopes=(), grants=("read:users",))
+restricted = TokenRestricted(scopes=(), grants=("read:users",))
 
 log_in = OpenSession(user="u1", hash="sha256:2", address="10.0.0.1", expires_at=THEN)
 logged_in = SessionOpened(user="u1", hash="sha256:2", address="10.0.0.1", expires_at=THEN)
@@ -71,6 +74,10 @@ CASES: list[Case] = [
     (token.decider, [issued], issue, AlreadyExists),
     (token.decider, [issued], RevokeToken(reason="expired"), [TokenRevoked(reason="expired")]),
     (token.decider, [issued, TokenRevoked(reason="asked")], RevokeToken(), NotFound),
+    (token.decider, [], RestrictToken(scopes=()), NotFound),
+    (token.decider, [issued], RestrictToken(scopes=("self",)), NOTHING),
+    (token.decider, [issued], restrict, [restricted]),
+    (token.decider, [issued, restricted], restrict, NOTHING),
     (session.decider, [], log_in, [logged_in]),
     (session.decider, [], CloseSession(), NOTHING),
     (session.decider, [logged_in], log_in, AlreadyExists),
@@ -120,6 +127,12 @@ def test_a_user_is_what_happened_to_them() -> None:
 def test_an_issued_token_and_code_remember_all_that_they_were_given_for() -> None:
     for decider, event in ((token.decider, issued), (code.decider, authorized), (session.decider, logged_in)):
         state: Any = after(decider, [event])  # type: ignore[list-item]
-        assert {name: getattr(state, name) for name in state.__struct_fields__} == {
+        assert {name: getattr(state, name) for name in event.__struct_fields__} == {
             name: getattr(event, name) for name in event.__struct_fields__
         }
+
+
+def test_a_token_that_was_restricted_may_do_what_is_left_to_it() -> None:
+    state = after(token.decider, [issued, restricted])
+    assert isinstance(state, token.Token)
+    assert (state.scopes, state.grants, state.hash) == ((), ("read:users",), "sha256:1")

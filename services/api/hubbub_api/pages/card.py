@@ -13,13 +13,14 @@ CANCELLED = "cancelled"
 @dataclass(frozen=True, kw_only=True)
 class Card:
     """`state`: stopped, starting, running, stopping or failed. `path`: below the API. `note`: what went wrong,
-    if it did.
+    if it did; `html`, if not empty, the same as the operator's code wants it shown.
     """
 
     name: str
     title: str
     state: str
     note: str
+    html: str
     url: str
     path: str
     spawn_url: str
@@ -47,6 +48,7 @@ def card(
         title=_title(row, owner, name, viewer),
         state=_state(row),
         note=_note(row),
+        html=row.failure.html if row and row.failure and failure_of(row) else "",
         url=(row.prefix if row else None) or prefix(base_url, owner, name),
         path=f"users/{who}/servers/{escape(name)}" if name else f"users/{who}/server",
         spawn_url=with_query(f"{hub_prefix}spawn/{place}", *after),

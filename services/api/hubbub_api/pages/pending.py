@@ -34,5 +34,5 @@ async def show(request: web.Request, identity: Identity) -> web.StreamResponse:
     )
     if shown.state == "starting":
         return render(request, "spawn_pending.html", identity, server=shown)
-    failure = row.failure if row and failure_of(row) else None
-    return render(request, "not_running.html", identity, status=failure.status if failure else 200, server=shown)
+    status = row.failure_status if row and failure_of(row) else 200
+    return render(request, "not_running.html", identity, status=status, server=shown)

@@ -9,7 +9,7 @@ import msgspec
 
 from hubbub.access import Identity
 from hubbub.config import Options
-from hubbub.domain.names import full_name
+from hubbub.domain.names import full_name, prefix
 from hubbub.domain.service import Service, Spec
 from hubbub.tokens import LONGEST_TOKEN, token_hash
 from hubbub.web.request import Gate
@@ -92,18 +92,34 @@ def knowing(clients: Sequence[Client], secret: str) -> Client | None:
 
 
 def _server(row: asyncpg.Record, options: Options) -> Client:
+    # One that sleeps has no place until it wakes: then it will have this one.
+    place = row["prefix"] or prefix(options.base_url, row["owner"], row["name"])
     return Client(
         client_id=row["client"],
         secrets=(row["hash"],),
-        redirect_uri=f"{row['prefix']}oauth_callback",
+        redirect_uri=f"{place}oauth_callback",
         access=f"access:servers!server={full_name(row['owner'], row['name'])}",
-        allowed_scopes=tuple(options.spawner.oauth_client_allowed_scopes),
+        allowed_scopes=_granted(row, options),
         owner=row["owner"],
         owner_id=row["user_id"],
         server=row["name"],
         server_id=row["id"],
         token=row["token"],
     )
+
+
+class _Token(msgspec.Struct):
+    grants: tuple[str, ...] | None = None
+
+
+_TOKEN = msgspec.json.Decoder(_Token)
+
+
+def _granted(row: asyncpg.Record, options: Options) -> tuple[str, ...]:
+    """What the server may ask people for: what was worked out when it started, else what the configuration says."""
+    grants = _TOKEN.decode(row["state"]).grants
+    said = options.spawner_of(row["pool"] or options.ours.pool).oauth_client_allowed_scopes
+    return tuple(said or ()) if grants is None else grants
 
 
 @dataclass(frozen=True)
@@ -152,7 +168,7 @@ _SECRETS = """
     and (t.server = '' or exists (select from servers s where s.id = t.server and s.token = t.id))
 """
 _SERVERS = """
-    select t.client, t.hash, t.id as token, s.id, s.name, s.prefix, s.user_id, u.name as owner
+    select t.client, t.hash, t.state, t.id as token, s.id, s.name, s.prefix, s.pool, s.user_id, u.name as owner
     from tokens t join servers s on s.token = t.id join users u on u.id = s.user_id
     where t.client = $1
 """

@@ -8,6 +8,8 @@ from urllib.parse import quote, unquote
 from traitlets import Bool
 from traitlets.config import LoggingConfigurable
 
+from hubbub.internal_tls.files import Files
+
 #: What no proxy can be trusted with: URLs resolve the dots away, and a route of somebody's else is replaced.
 _UNROUTABLE = frozenset({".", "..", "__proto__"})
 #: Seconds.
@@ -37,6 +39,9 @@ class Proxy(LoggingConfigurable):
     """
 
     should_start = Bool(True, help="Whether proxy-sync starts the proxy, or uses one that runs").tag(config=True)
+
+    def secure(self, certificates: Mapping[str, Files]) -> None:
+        """Before `start`, with internal TLS: *certificates* of `proxy-sync`, `proxy-api` and `proxy-client`."""
 
     async def start(self) -> None:
         """Return when the proxy answers: a running one, or a new one."""

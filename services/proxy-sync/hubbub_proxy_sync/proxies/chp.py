@@ -1,6 +1,7 @@
 """configurable-http-proxy, by its REST API."""
 
 import asyncio
+import ssl
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -10,6 +11,7 @@ import aiohttp
 import structlog
 from yarl import URL
 
+from hubbub.internal_tls.files import Files, asking
 from hubbub_proxy_sync.proxies.base import Proxy, ProxyRoute, ProxyUnavailable, RouteRefused
 from hubbub_proxy_sync.proxies.process import Program, Running
 
@@ -46,7 +48,13 @@ class ConfigurableHTTPProxy(Proxy):
         self._check_interval = check_interval
         self._running: Running | None = None
         self.complaint = ""
+        self._tls: ssl.SSLContext | None = None
         self._opened: aiohttp.ClientSession | None = None
+
+    def secure(self, certificates: Mapping[str, Files]) -> None:
+        self._tls = asking(certificates["proxy-sync"])
+        if self._program is not None:
+            self._program.arguments += _tls_arguments(certificates)
 
     # Life -----------------------------------------------------------------------------------
 
@@ -204,6 +212,17 @@ class ConfigurableHTTPProxy(Proxy):
     def _session(self) -> aiohttp.ClientSession:
         if self._opened is None:
             # Node closes idle connections after 5 s.
-            connector = aiohttp.TCPConnector(limit=self._concurrency, keepalive_timeout=4)
+            connector = aiohttp.TCPConnector(limit=self._concurrency, keepalive_timeout=4, ssl=self._tls or True)
             self._opened = aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=10))
         return self._opened
+
+
+def _tls_arguments(certificates: Mapping[str, Files]) -> tuple[str, ...]:
+    """Its API takes nobody without a certificate; what it leads to is shown its own, and checked."""
+    found = []
+    for side, part in (("api", "proxy-api"), ("client", "proxy-client")):
+        files = certificates[part]
+        found += [f"--{side}-ssl-key", str(files.keyfile), f"--{side}-ssl-cert", str(files.certfile)]
+        found += [f"--{side}-ssl-ca", str(files.cafile), f"--{side}-ssl-request-cert"]
+        found += [f"--{side}-ssl-reject-unauthorized"]
+    return tuple(found)

@@ -6,18 +6,25 @@ import shlex
 import signal
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import traitlets
 
+from hubbub.addresses import netloc
+from hubbub.domain.server_messages import Reach
+from hubbub_spawner_worker.cgroups import Limits
 from hubbub_spawner_worker.gate import Account, CannotRun
 from hubbub_spawner_worker.process import Process, Step
-from hubbub_spawner_worker.spawners.spawner import Program, Spawner
+from hubbub_spawner_worker.spawners import certs
+from hubbub_spawner_worker.spawners.spawner import Spawner
+from hubbub_spawner_worker.spawners.surroundings import Program
+from hubbub_spawner_worker.spawners.traits import Command
 
 _KEPT = (
-    *("JUPYTERHUB_SINGLEUSER_APP", "PATH", "PYTHONPATH", "VIRTUAL_ENV", "CONDA_ROOT", "CONDA_DEFAULT_ENV"),
-    *("LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "TZ"),
+    *("CONDA_DEFAULT_ENV", "CONDA_ROOT", "JUPYTERHUB_SINGLEUSER_APP", "LANG", "LC_ALL", "LD_LIBRARY_PATH"),
+    *("PATH", "PYTHONPATH", "VIRTUAL_ENV"),
 )
+_CERTS = ".jupyterhub/jupyterhub-certs"
 _EVERYWHERE = ("", "0.0.0.0", "::")
 
 
@@ -28,10 +35,11 @@ class LocalProcessSpawner(Spawner):
     term_timeout = traitlets.Float(30, help="Seconds to wait after SIGTERM.").tag(config=True)
     kill_timeout = traitlets.Float(5, help="Seconds to wait after SIGKILL.").tag(config=True)
     popen_kwargs = traitlets.Dict(help="More arguments for subprocess.Popen.").tag(config=True)
-    shell_cmd = traitlets.List(
-        traitlets.Unicode(), help="A shell that gets the command as its last argument, e.g. ['bash', '-lc']."
-    ).tag(config=True)
+    shell_cmd = Command(help="A shell that gets the command as its last argument, e.g. ['bash', '-lc'].").tag(
+        config=True
+    )
 
+    reach: ClassVar[Reach] = "process"
     process: Process | None = None
 
     @traitlets.default("env_keep")
@@ -42,16 +50,19 @@ class LocalProcessSpawner(Spawner):
         if self.port == 0:
             self.port = self.place.reserve_port(self.ip)
         ip = "127.0.0.1" if self.ip in _EVERYWHERE else self.ip
+        scheme = "https" if self.internal_ssl else "http"
         options = dict(self.popen_kwargs)
+        environment = await self._environment()
         self.process = self.place.launch(
             Program(
-                command=self._command(),
-                environment=self.get_env(),
+                command=self._command(options),
+                environment=environment,
                 folder=str(options.pop("cwd", None) or self.home()),
-                url=f"http://[{ip}]:{self.port}" if ":" in ip else f"http://{ip}:{self.port}",
+                url=f"{scheme}://{netloc(ip, self.port)}",
                 port=self.port,
                 account=self.account(),
                 options=options,
+                limits=Limits.of(self),
             )
         )
         return ip, self.port
@@ -63,11 +74,21 @@ class LocalProcessSpawner(Spawner):
     async def poll(self) -> Any:
         if self.process is None:
             return 0
-        return None if self.process.alive else self.process.status or 0
+        return None if self.process.alive else self._status(self.process) or 0
 
     async def ended(self) -> Any:
         """As soon as it has, where there is a process to watch."""
-        return await super().ended() if self.process is None else await self.process.wait()
+        if self.process is None:
+            return await super().ended()
+        await self.process.wait()
+        return self._status(self.process)
+
+    def _status(self, process: Process) -> Any:
+        """Its exit status, with the reason where that would be asked for next."""
+        if not process.starved:
+            return process.status
+        limit = Limits.of(self).memory
+        return f"{process.status}: out of memory" + (f", of which it may have {limit} bytes" if limit else "")
 
     def get_state(self) -> dict[str, Any]:
         state = super().get_state()
@@ -95,7 +116,20 @@ class LocalProcessSpawner(Spawner):
 
     def user_env(self, env: dict[str, str]) -> dict[str, str]:
         entry = self._entry()
-        return {**env, "USER": self.user.name, "HOME": entry.pw_dir, "SHELL": entry.pw_shell or "/bin/sh"}
+        theirs = {"USER": self.user.name, "HOME": entry.pw_dir, "SHELL": entry.pw_shell}
+        return {**env, **{name: value for name, value in theirs.items() if value}}
+
+    async def _environment(self) -> dict[str, str]:
+        """Its functions are the operator's: where there is a place for those, they run there."""
+        if self.aside is None or not any(map(callable, self.environment.values())):
+            return self.get_env()
+        return dict(await self.aside.call(self.get_env, patience=self.start_timeout))
+
+    async def move_certs(self, paths: dict[str, str]) -> dict[str, str]:
+        """Into a folder in the user's home that nobody else can look into."""
+        if not paths:
+            return {}
+        return await certs.hand_over(paths, Path(self._entry().pw_dir, _CERTS, self.name), self.account())
 
     def home(self) -> str:
         """The folder to work in."""
@@ -116,9 +150,14 @@ class LocalProcessSpawner(Spawner):
         except KeyError:
             raise CannotRun(f"there is no UNIX user {self.user.name!r} on this host") from None
 
-    def _command(self) -> list[str]:
-        command = [*self.cmd, *self.get_args()]
-        return [*self.shell_cmd, shlex.join(command)] if self.shell_cmd else command
+    def _command(self, options: dict[str, Any]) -> list[str]:
+        """What stands for the command in *options* is taken out of them: Popen itself runs something else first."""
+        command = [*(self.cmd or ()), *self.get_args()]
+        command = [*self.shell_cmd, shlex.join(command)] if self.shell_cmd else command
+        shell, executable = options.pop("shell", False), options.pop("executable", None)
+        if shell:
+            return [str(executable or "/bin/sh"), "-c", *command]
+        return [str(executable), *command[1:]] if executable else command
 
     def _steps(self) -> tuple[Step, ...]:
         return (
@@ -134,9 +173,10 @@ class SimpleLocalProcessSpawner(LocalProcessSpawner):
     home_dir_template = traitlets.Unicode(f"{tempfile.gettempdir()}/{{username}}", help="May hold {username}.").tag(
         config=True
     )
+    home_dir = traitlets.Unicode(help="Made from the template unless a hook sets it.")
 
-    @property
-    def home_dir(self) -> str:
+    @traitlets.default("home_dir")
+    def _home_dir_default(self) -> str:
         return self.format_string(self.home_dir_template)
 
     def user_env(self, env: dict[str, str]) -> dict[str, str]:
@@ -154,3 +194,7 @@ class SimpleLocalProcessSpawner(LocalProcessSpawner):
 
     def account(self) -> Account | None:
         return None
+
+    async def move_certs(self, paths: dict[str, str]) -> dict[str, str]:
+        """They are the worker's user's, as the servers are."""
+        return paths

@@ -8,7 +8,7 @@ import traitlets
 from hubbub.managed import Managed
 from hubbub_spawner_worker.gate import Account, CannotRun
 from hubbub_spawner_worker.spawners.local import LocalProcessSpawner
-from hubbub_spawner_worker.spawners.spawner import Program
+from hubbub_spawner_worker.spawners.surroundings import Program
 
 _PLACE = ("JUPYTERHUB_SERVICE_URL", "JUPYTERHUB_SERVICE_PREFIX", "JUPYTERHUB_OAUTH_CALLBACK_URL")
 
@@ -52,6 +52,7 @@ class ServiceSpawner(LocalProcessSpawner):
         service = self.service
         found = super().get_env()
         del found["JUPYTERHUB_ACTIVITY_URL"]
+        found["JUPYTERHUB_SERVER_NAME"] = ""
         if service.api_token:
             found |= dict.fromkeys(("JUPYTERHUB_API_TOKEN", "JPY_API_TOKEN"), service.api_token)
         if not service.url:
@@ -70,6 +71,9 @@ class ServiceSpawner(LocalProcessSpawner):
         if not folder.is_dir():
             raise CannotRun(f"the folder {folder} is not there")
         return str(folder)
+
+    async def move_certs(self, paths: dict[str, str]) -> dict[str, str]:
+        return await super().move_certs(paths) if self.user.name else paths
 
     def account(self) -> Account | None:
         return super().account() if self.user.name else None

@@ -20,8 +20,10 @@ frames.addEventListener("message", (event) => {
   if (Number.isFinite(frame.progress)) {
     bar.value = Math.max(frame.progress, 2); // a sliver from the start, so that it is seen to be a bar
   }
-  if (frame.message) {
-    say(frame.message);
+  if (frame.place) {
+    write(now, frame); // of many, the last one alone is worth reading
+  } else if (frame.message || frame.html_message) {
+    say(frame);
   }
   if (frame.ready || frame.failed) {
     frames.close();
@@ -37,12 +39,21 @@ frames.addEventListener("error", () => {
   }
 });
 
-function say(message) {
-  now.textContent = message;
+function say(frame) {
+  write(now, frame);
   const line = document.createElement("li");
-  line.textContent = message;
+  write(line, frame);
   log.append(line);
   log.scrollTop = log.scrollHeight;
+}
+
+/** HTML is the operator's: their spawner has said it so, to show a link perhaps. No script in it is ever run. */
+function write(element, { message, html_message: html }) {
+  if (html) {
+    element.innerHTML = html;
+  } else {
+    element.textContent = message;
+  }
 }
 
 cancel.addEventListener("click", async () => {

@@ -1,0 +1,53 @@
+"""A classic spawner, driven: what differs from our own is here, and what JupyterHub's hub would do around it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from hubbub_spawner_worker.classic.facades import server_at
+from hubbub_spawner_worker.hosted import Hosted, url_of
+
+_STOP_PATIENCE = 60.0
+_STEPS = ("interrupt_timeout", "term_timeout", "kill_timeout")
+
+
+@dataclass(kw_only=True)
+class ClassicHosted(Hosted):
+    prefix: str
+
+    def apply_options(self, options: dict[str, Any]) -> Any:
+        return self.spawner._run_apply_user_options(options)  # noqa: SLF001  (JupyterHub has no other name for it)
+
+    async def start(self) -> str:
+        """The pending state is what JupyterHub's own code asks for while it starts."""
+        spawner = self.spawner
+        spawner._spawn_pending = spawner._start_pending = True  # noqa: SLF001
+        try:
+            return await super().start()
+        finally:
+            spawner._spawn_pending = spawner._start_pending = False  # noqa: SLF001
+
+    def url_of(self, address: Any) -> str:
+        """Very old spawners return nothing, and have filled in `server` themselves."""
+        spawner = self.spawner
+        if not address and spawner.server is not None and spawner.server.port:
+            address = (spawner.server.ip, spawner.server.port)
+        return url_of(address, spawner)
+
+    def at(self, url: str) -> None:
+        self.spawner.orm_spawner.server = server_at(self.prefix, url)
+
+    async def stop(self) -> str | None:
+        self.spawner._stop_pending = True  # noqa: SLF001
+        return await super().stop()
+
+    async def release(self) -> None:
+        """There is nothing of ours to let go of."""
+
+    @property
+    def stop_patience(self) -> float:
+        steps = [float(getattr(self.spawner, name, 0) or 0) for name in _STEPS]
+        return max(sum(steps) + 10, _STOP_PATIENCE)
+
+    @property
+    def probe(self) -> str:
+        return f"{self.prefix}api"

@@ -1,0 +1,293 @@
+"""From what the api says of an attempt to a spawner that can be asked to start it, watch it and stop it."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from hubbub.domain import names
+from hubbub.domain.names import client_id
+from hubbub.domain.server_messages import Reach
+from hubbub.form_messages import FormAsked
+from hubbub.managed import Managed, id_of
+from hubbub.rpc import Person, Spec
+from hubbub_spawner_worker import response
+from hubbub_spawner_worker.certificates import Certificates, Issuer
+from hubbub_spawner_worker.floor import Floor, Here, Seat
+from hubbub_spawner_worker.handler import Handler, files_of
+from hubbub_spawner_worker.hosted import PREPARE_PATIENCE, Hosted, Launch, settled
+from hubbub_spawner_worker.spawners import Group, Hub, Spawner, User
+from hubbub_spawner_worker.spawners.loading import is_classic
+from hubbub_spawner_worker.spawners.service import ServiceSpawner
+from hubbub_spawner_worker.spawners.surroundings import AuthState, Place
+from hubbub_spawner_worker.tagged import revived
+from hubbub_spawner_worker.workshop import Sealed, Workshop
+
+_OURS = "hubbub_spawner_worker."
+_MAKING_PATIENCE = 60.0
+
+SaveAuthState = Callable[[str, int, dict[str, Any] | None], Awaitable[None]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """All that a spawner is made with, whoever's class it is. `prefix`: the path that the server answers below.
+
+    `state`: what the spawner last said. `certificates`: with internal TLS.
+    """
+
+    user: User
+    hub: Hub
+    name: str
+    display_name: str
+    prefix: str
+    client_id: str
+    access_scopes: tuple[str, ...]
+    allowed_scopes: tuple[str, ...]
+    options: dict[str, Any]
+    state: dict[str, Any]
+    public_url: str = ""
+    public_hub_url: str = ""
+    cookie_options: dict[str, Any] = field(default_factory=dict)
+    cookie_host_prefix: bool = False
+    trusted_alt_names: tuple[str, ...] = ()
+    authenticator: Any = None
+    certificates: Certificates | None = None
+
+
+@dataclass(kw_only=True)
+class Kept:
+    """A person's auth state, as it was when the start was asked for. `save`: hands a new one to the hub."""
+
+    state: dict[str, Any] | None
+    save_it: Callable[[dict[str, Any] | None], Awaitable[None]]
+
+    async def get(self) -> dict[str, Any] | None:
+        return self.state
+
+    async def save(self, state: dict[str, Any] | None) -> None:
+        await self.save_it(state)
+        self.state = state
+
+
+class Hosting:
+    """*save_auth_state*: of a server's owner, by its id and attempt; may be called on any loop."""
+
+    def __init__(self, workshop: Workshop, save_auth_state: SaveAuthState, issuer: Issuer | None = None) -> None:
+        """*issuer*: of certificates, with internal TLS."""
+        self.workshop = workshop
+        self._issuer = issuer
+        self._save_auth_state = save_auth_state
+        self._options = workshop.options
+        self.floor = Floor()
+        self._classic = is_classic(workshop.kind)
+        self._authenticator: Any = None
+        self._authenticator_known = not self._classic
+
+    @property
+    def reach(self) -> Reach:
+        """Of what the configured class starts."""
+        said = self._options.ours.spawner_reach
+        if said:
+            return said
+        if self._classic:
+            from hubbub_spawner_worker.classic.making import reach_of
+
+            return reach_of(self.workshop.kind)
+        found: Reach = self.workshop.kind.reach
+        return found
+
+    async def host(self, spec: Spec, place: Place, *, state: str = "") -> Hosted:
+        """The spawner of that attempt, as it was left. *state*: sealed, newer than the spec's.
+
+        Raises Unreadable, or whatever the class does.
+        """
+        sealed = self.workshop.unseal(spec.sealed)
+        if state:
+            sealed = msgspec.structs.replace(sealed, state=self.workshop.unseal_state(state))
+        given = self._given(spec.person, spec.name, spec.prefix, sealed, spec)
+        if spec.service:
+            return self._of_service(spec, given, place)
+        hosted = await self._made(given)
+        if isinstance(hosted.spawner, Spawner):
+            hosted.spawner.place = place
+        return hosted
+
+    def launch(self, spec: Spec, token: str) -> Launch:
+        """What its start begins with. Raises Unreadable."""
+        sealed = self.workshop.unseal(spec.sealed)
+        asked = sealed.request
+        return Launch(
+            token=token,
+            options=revived(sealed.options),
+            auth_state=sealed.auth_state,
+            handler=Handler(asked, self._user(asked.user, (), None)) if asked else None,
+            admin_access=self._options.hub.admin_access and not spec.service,
+        )
+
+    async def version_of(self, hosted: Hosted, url: str) -> str:
+        """Wait for the first answer at *url*: the version of JupyterHub that it names, or ""."""
+        return await response.version_of(f"{url}{hosted.probe}", self._issuer.probe if self._issuer else None)
+
+    # Forms --------------------------------------------------------------------------------
+
+    async def form_spawner(self, asked: FormAsked) -> "FormHosted":
+        """One that starts nothing: for its options form."""
+        groups = tuple(Group(name=name, properties=asked.groups.get(name, {})) for name in asked.person.groups)
+        sealed = Sealed(options=asked.options, auth_state=asked.auth_state, groups=groups)
+        prefix = names.prefix(self._options.base_url, asked.person.name, asked.name)
+        hosted = await self._made(self._given(asked.person, asked.name, prefix, sealed, None))
+        current = self._user(asked.request.user, (), None)
+        handler = Handler(asked.request, current, files_of(asked.files))
+        return FormHosted(hosted, handler, asked.auth_state)
+
+    # Making -------------------------------------------------------------------------------
+
+    async def _made(self, given: Given) -> Hosted:
+        kind, config = self.workshop.kind, self.workshop.config
+        if self._classic:
+            return await self._classic_made(kind, config, given)
+        seat: Seat = Here() if kind.__module__.startswith(_OURS) and not self._has_callables() else self.floor
+        spawner = await seat.call(partial(_ours, kind, config, given), patience=_MAKING_PATIENCE)
+        spawner.aside = None if seat is self.floor else self.floor
+        return Hosted(spawner=spawner, seat=seat, floor=self.floor, reach=self.reach)
+
+    async def _classic_made(self, kind: Any, config: Any, given: Given) -> Hosted:
+        from hubbub_spawner_worker.classic.driving import ClassicHosted
+        from hubbub_spawner_worker.classic.making import make
+
+        authenticator = await self._its_authenticator()
+        given = _with(given, authenticator=authenticator)
+        spawner = await self.floor.call(make, kind, config, given, patience=_MAKING_PATIENCE)
+        return ClassicHosted(
+            spawner=spawner,
+            seat=self.floor,
+            floor=self.floor,
+            reach=self.reach,
+            authenticator=authenticator,
+            prefix=given.prefix,
+        )
+
+    async def _its_authenticator(self) -> Any:
+        if not self._authenticator_known:
+            from hubbub_spawner_worker.classic.authenticator import authenticator_of
+
+            wanted, config = self._options.hub.authenticator_class, self._options.traits
+            self._authenticator = await self.floor.call(authenticator_of, wanted, config, patience=PREPARE_PATIENCE)
+            self._authenticator_known = True
+        return self._authenticator
+
+    def _has_callables(self) -> bool:
+        """Whether our own class is told to call the operator's functions while it starts a server."""
+        sections = [self.workshop.config.get(name, {}) for name in self.workshop.kind.section_names()]
+        return any(callable(value) for section in sections for value in dict(section.get("environment", {})).values())
+
+    def _of_service(self, spec: Spec, given: Given, place: Place) -> Hosted:
+        """One that runs can be watched and stopped, whatever became of its configuration."""
+        service = self.workshop.services.get(id_of(spec.service)) or Managed(name=spec.service, command=())
+        flaw = "" if service.digest == spec.digest else "its configuration here is not the api's: restart the worker"
+        user = User(name=service.user, id=0, url="", escaped_name=names.escape(service.user))
+        public = given.public_url if service.url else ""
+        given = _with(given, user=user, public_url=public, name="", display_name="")
+        spawner = _ours(ServiceSpawner, None, given, service=service, flaw=flaw)
+        spawner.place = place
+        return Hosted(spawner=spawner, seat=Here(), floor=self.floor, reach="process")
+
+    def _given(self, person: Person, name: str, prefix: str, sealed: Sealed, spec: Spec | None) -> Given:
+        options, hub = self._options, self._options.hub
+        save = partial(self._save_auth_state, spec.server, spec.attempt) if spec else _keeps_nothing
+        return Given(
+            user=self._user(person, sealed.groups, Kept(state=sealed.auth_state, save_it=save)),
+            hub=Hub(api_url=options.hub_api_url, base_url=options.hub_prefix),
+            name=name,
+            display_name=spec.display_name if spec else name,
+            prefix=prefix,
+            client_id=spec.client_id if spec else client_id(person.name, name),
+            access_scopes=spec.access_scopes if spec else (),
+            allowed_scopes=spec.client_allowed_scopes if spec else (),
+            options=revived(sealed.options),
+            state=sealed.state,
+            public_url=self._public(prefix),
+            public_hub_url=self._public(options.hub_prefix),
+            cookie_options=hub.tornado_settings.get("cookie_options", {}),
+            trusted_alt_names=tuple(hub.trusted_alt_names),
+            certificates=self._issuer.of(spec.server, spec.attempt) if self._issuer and spec else None,
+        )
+
+    def _user(self, person: Person, groups: tuple[Group, ...], keeper: AuthState | None) -> User:
+        return User(
+            name=person.name,
+            id=person.number,
+            url=names.prefix(self._options.base_url, person.name, ""),
+            escaped_name=names.escape(person.name),
+            admin=person.admin,
+            groups=groups or tuple(Group(name=name) for name in person.groups),
+            keeper=keeper,
+        )
+
+    def _public(self, path: str) -> str:
+        url = urlsplit(self._options.hub.public_url)
+        return f"{url.scheme}://{url.netloc}{path}" if url.netloc else ""
+
+
+class FormHosted:
+    """A spawner, and the request that its form is about."""
+
+    def __init__(self, hosted: Hosted, handler: Handler, auth_state: dict[str, Any] | None) -> None:
+        self.spawner = hosted.spawner
+        self._hosted = hosted
+        self._auth_state = auth_state
+        hosted.spawner.handler = handler
+
+    async def get_options_form(self) -> Any:
+        return await self._ask(self.spawner.get_options_form)
+
+    async def run_options_from_form(self, form: dict[str, list[Any]]) -> Any:
+        return await self._ask(self.spawner.run_options_from_form, form)
+
+    async def options_from_query(self, query: dict[str, list[str]]) -> Any:
+        return await self._ask(self.spawner.options_from_query, query)
+
+    async def _ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        return await self._hosted.floor.call(self._after_hook, function, *arguments, patience=PREPARE_PATIENCE)
+
+    async def _after_hook(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        await settled(self.spawner.run_auth_state_hook(self._auth_state))
+        return await settled(function(*arguments))
+
+
+async def _keeps_nothing(_: dict[str, Any] | None) -> None:
+    """A form changes nothing."""
+
+
+def _with(given: Given, **changes: Any) -> Given:
+    return Given(**{**vars(given), **changes})
+
+
+def _ours(kind: type[Spawner], config: Any, given: Given, **more: Any) -> Spawner:
+    """A spawner of a class of ours, or derived from one."""
+    made = kind(
+        config=config,
+        user=given.user,
+        hub=given.hub,
+        name=given.name,
+        display_name=given.display_name,
+        prefix=given.prefix,
+        oauth_client_id=given.client_id,
+        oauth_access_scopes=list(given.access_scopes),
+        cookie_options=given.cookie_options,
+        public_url=given.public_url,
+        public_hub_url=given.public_hub_url,
+        trusted_alt_names=list(given.trusted_alt_names),
+        internal_ssl=given.certificates is not None,
+        **more,
+    )
+    made.certificates = given.certificates
+    if not callable(made.oauth_client_allowed_scopes):
+        made.oauth_client_allowed_scopes = list(given.allowed_scopes)
+    made.user_options = given.options
+    made.load_state(given.state)
+    return made

@@ -1,0 +1,51 @@
+"""A UNIX user as an operator's host has many: with a home, and with no right to read the checkout or root's Python."""
+
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rigs.ground import Ground, bound, run
+
+STANDIN = Path(__file__).parent.parent.parent / "integration" / "standin.py"
+NAME = "hubbub-guest"
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """`python`, `standin`: programs that the user may run. `programs`: a folder for more; `packages`: to import from."""
+
+    name: str
+    python: Path
+    packages: Path
+    standin: Path
+    programs: Path
+
+    def script(self, name: str, body: str) -> Path:
+        """A Python program that can import what we can."""
+        made = self.programs / name
+        made.write_text(f"#!{self.python}\nimport sys\nsys.path.insert(0, {str(self.packages)!r})\n{body}")
+        made.chmod(0o755)
+        return made
+
+
+@contextmanager
+def visitor(ground: Ground) -> Iterator[Visitor]:
+    room = ground.room("guest")
+    with ExitStack() as stack:
+        subprocess.run(["userdel", "--force", NAME], capture_output=True, check=False)  # of a run that was killed
+        run("useradd", "--create-home", "--home-dir", room / "home", "--shell", "/bin/bash", NAME)
+        stack.callback(run, "userdel", "--force", NAME)
+        stack.enter_context(bound(Path(sys.base_prefix), room / "python"))
+        stack.enter_context(bound(Path(sysconfig.get_path("purelib")), room / "packages"))
+        programs = room / "bin"
+        programs.mkdir()
+        python = room / "python" / "bin" / f"python3.{sys.version_info.minor}"
+        made = Visitor(NAME, python, room / "packages", programs / "standin", programs)
+        made.script("standin", STANDIN.read_text())
+        yield made
+        shutil.rmtree(room / "home", ignore_errors=True)
