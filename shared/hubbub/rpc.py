@@ -387,6 +387,11 @@ class Head(Message, frozen=True):
     position: int
 
 
+#: The key of a frame that nobody is shown before the server is ready: what `progress_ready_hook` has made of the last
+#: one. It is published last, before ReportResponded.
+READY_EVENT = "ready_event"
+
+
 class Frame(Message, frozen=True):
     """One step of a start, on `hub.progress.<server>.<attempt>`; JSON as the client will see it."""
 

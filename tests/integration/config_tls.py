@@ -21,5 +21,9 @@ class TlsSpawner(c.JupyterHub.spawner_class):
 
 
 c.JupyterHub.spawner_class = TlsSpawner
+if os.environ.get("TEST_CLASSIC"):
+    from jupyterhub.spawner import SimpleLocalProcessSpawner
+
+    c.JupyterHub.spawner_class = SimpleLocalProcessSpawner
 c.JupyterHub.internal_ssl = True
 c.Spawner.cmd = [sys.executable, str(Path(os.environ["TEST_HERE"]) / "tls_standin.py")]

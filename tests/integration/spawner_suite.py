@@ -29,7 +29,7 @@ FAILURES = {
     "start, when something runs already": ({"break": "late"}, 500, "lost in the backend"),
     "start, by not ending": ({"break": "slow", "start_timeout": 3}, 500, "within 3 seconds"),
     "first answer": ({"deaf": 1, "http_timeout": 2}, 500, "within 2 seconds"),
-    "server": ({"delay": 1.5, "fail": 3}, 500, ""),
+    "server": ({"delay": 1.5, "fail": 3, "http_timeout": 6}, 500, ""),
 }
 
 
@@ -56,7 +56,7 @@ class Kind:
 
     `config`: lines of the operator's file after those of config_suite.py. `live`: names of what runs in the
     backend, by any way other than the spawner; `kill`: end one of them, just so. `left`: what is there besides, and
-    is not to stay when a server is stopped. `seconds` that a start or stop may take.
+    is not to stay when a server is stopped. `options`: of every start. `seconds` that a start or stop may take.
     """
 
     config: str
@@ -64,6 +64,7 @@ class Kind:
     kill: Callable[[Hub, str], None] = kill_process
     left: Callable[[Hub], Sequence[str]] = lambda _: ()
     environ: dict[str, str] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
     person: str = "ada"
     seconds: float = 20
 
@@ -77,7 +78,7 @@ class Stage:
         self.path = f"/users/{kind.person}/server"
 
     async def start(self, **options: Any) -> tuple[int, Any]:
-        return await self.hub.api("POST", self.path, {"user_options": options})
+        return await self.hub.api("POST", self.path, {"user_options": {**self.kind.options, **options}})
 
     async def run(self, **options: Any) -> str:
         """Start it; what lives in the backend then."""
@@ -154,7 +155,8 @@ class SpawnerSuite:
         assert said["env"]["JUPYTERHUB_USER"] == stage.kind.person
         assert said["env"]["STANDIN_WORD"] == "one for her"
         server = await stage.server()
-        assert (server["ready"], server["pending"], server["user_options"]) == (True, None, {"word": "one for her"})
+        assert (server["ready"], server["pending"]) == (True, None)
+        assert server["user_options"] == {**stage.kind.options, "word": "one for her"}
 
         stopped = stage.hub.data / "stopped"
         before = stopped.read_text() if stopped.exists() else ""

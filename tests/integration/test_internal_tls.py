@@ -195,6 +195,17 @@ async def test_a_managed_service_has_its_own(house: Hub) -> None:
     await eventually(reached, 20, "the api has reached it, too")
 
 
+async def test_a_spawner_of_jupyterhubs_gets_certificates_without_an_authority(tmp_path: Path) -> None:
+    said = {**operators_words([], []), "TEST_HERE": str(HERE), "TEST_CLASSIC": "1"}
+    async with hub(tmp_path / "data", config=HERE / "config_tls.py", environ=said) as classic:
+        await classic.user("ada")
+        found = await running(classic, "ada")
+        assert found["asked_by"].startswith("proxy-client")
+        assert await refuses(port_of(found["env"]["JUPYTERHUB_SERVICE_URL"]), stranger())
+        async with classic.session.get(f"{classic.url}user/ada/ask-hub") as response:
+            assert (await response.json())["status"] == 200
+
+
 async def test_another_worker_process_goes_on_with_a_server(house: Hub) -> None:
     pid = (await running(house, "ada"))["pid"]
     house.kill("spawner-worker-1")

@@ -110,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_checked(options.parse_scale),
         default={},
         metavar="SERVICE=N,...",
-        help=f"how many of each service to run, of {', '.join(options.SERVICES)}",
+        help=f"how many of each service to run, of {', '.join(options.SERVICES)}; spawner-worker@POOL=N for a pool",
     )
     up_.add_argument("--postgres", metavar="URL", help="a Postgres to use, as a user who may create roles")
     up_.add_argument("--nats", metavar="URL", help="a NATS server with JetStream to use")

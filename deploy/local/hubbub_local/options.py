@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 SERVICES = ("api", "auth", "spawner-worker", "proxy-sync", "poller")
+WORKER = "spawner-worker"
 _MOST = 64
 
 
@@ -23,19 +24,32 @@ class Options:
     def copies(self, service: str) -> int:
         return self.scale.get(service, 1)
 
+    def workers(self, pool: str, *, usual: bool) -> int:
+        """How many workers *pool* has here; the *usual* pool is meant where none is named."""
+        return self.scale.get(f"{WORKER}@{pool}", self.copies(WORKER) if usual else 1)
+
+    @property
+    def pools(self) -> set[str]:
+        """Those that are named."""
+        return {name.partition("@")[2] for name in self.scale if "@" in name}
+
 
 def parse_scale(text: str) -> dict[str, int]:
-    """`api=2,spawner-worker=3`. Raises ValueError saying what is wrong."""
+    """`api=2,spawner-worker=3,spawner-worker@gpu=1`. Raises ValueError saying what is wrong."""
     scale: dict[str, int] = {}
     for part in text.split(","):
-        service, equals, number = part.strip().partition("=")
-        if not equals or not number.isdecimal() or not 1 <= int(number) <= _MOST:
+        name, equals, number = part.strip().partition("=")
+        service, at, _ = name.partition("@")
+        least = 0 if at else 1  # the workers of a pool may all be on other hosts
+        if not equals or not number.isdecimal() or not least <= int(number) <= _MOST:
             raise ValueError(f"{part.strip()!r} is not like api=2, with a number from 1 to {_MOST}")
         if service not in SERVICES:
             raise ValueError(f"there is no service {service!r}; there are {', '.join(SERVICES)}")
         if service == "proxy-sync" and int(number) > 1:
             raise ValueError("proxy-sync is one per proxy, and this stack has one proxy")
-        scale[service] = int(number)
+        if at and service != WORKER:
+            raise ValueError(f"{name!r}: only {WORKER} has pools")
+        scale[name] = int(number)
     return scale
 
 

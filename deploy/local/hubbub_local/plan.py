@@ -14,7 +14,7 @@ from hubbub_local.errors import StackError
 from hubbub_local.folder import Folder
 from hubbub_local.keys import Keys
 from hubbub_local.nats import Nats, Permissions
-from hubbub_local.options import SERVICES, Options
+from hubbub_local.options import SERVICES, WORKER, Options
 from hubbub_local.postgres import Postgres
 from hubbub_local.running import Running
 from hubbub_local.services import Wiring
@@ -67,10 +67,15 @@ class Plan:
     def role_dsn(self, role: str) -> str:
         return with_login(self.owner_dsn, role, self.role_passwords[role])
 
-    def nats_url(self, service: str) -> str:
-        """The workers' user is their pool's; with an outside server all use what its URL says."""
-        user = f"pool-{self.config.ours.pool}" if service == "spawner-worker" else service
+    def nats_url(self, user: str) -> str:
+        """That of a service, or of the workers of a pool; with an outside server all use what its URL says."""
         return self.nats.url(user) if self.nats else self.options.nats or ""
+
+    @property
+    def pools(self) -> list[str]:
+        """The usual one first."""
+        usual = self.config.ours.pool
+        return [usual, *(pool for pool in self.config.pools if pool != usual)]
 
     def is_our_proxy(self, pid: int) -> bool:
         """Whether the process is a proxy of this hub: nobody else was given its token."""
@@ -85,7 +90,6 @@ class Plan:
             "VAULT_KEY": self.keys.vault_key,
             "BUS_KEY": self.keys.bus_key,
             "FORWARD_KEY": self.keys.forward_key,
-            "POOL": self.config.ours.pool,
             "BIND_URL": self.public.url,
             "HUB_BIND_URL": self.hub.url,
             "PROXY_API_URL": self._at("proxy", Address(self.config.proxy_api_url)).url,
@@ -95,7 +99,8 @@ class Plan:
         return Wiring(
             shared=shared,
             postgres_urls={service: self.role_dsn(role) for service, role in _DATABASE_ROLES.items()},
-            nats_urls={service: self.nats_url(service) for service in SERVICES if service != "auth"},
+            nats_urls={service: self.nats_url(service) for service in SERVICES if service not in ("auth", WORKER)},
+            pools={pool: self.nats_url(f"pool-{pool}") for pool in self.pools},
             proxy_token=self.keys.proxy_token,
             hub=self.hub,
         )
@@ -125,7 +130,9 @@ def make(options: Options, folder: Folder) -> Plan:
         config = load(config_file)
     except ConfigError as error:
         raise StackError(str(error)) from None
-    allowed = permissions([config.ours.pool])
+    if unknown := sorted(options.pools - config.pools.keys()):
+        raise StackError(f"--scale: there is no pool {unknown[0]!r}; there are {', '.join(config.pools)}")
+    allowed = permissions(list(config.pools))
     plan = Plan(
         options=options,
         folder=folder,

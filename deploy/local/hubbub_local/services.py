@@ -16,7 +16,7 @@ from urllib.request import urlopen
 from hubbub_local.addresses import Address
 from hubbub_local.errors import StackError
 from hubbub_local.identity import leashed
-from hubbub_local.options import SERVICES, Options
+from hubbub_local.options import SERVICES, WORKER, Options
 from hubbub_local.program import LogPart, Program
 
 _TOLD = {
@@ -39,6 +39,8 @@ class Wiring:
     """By service."""
     nats_urls: Mapping[str, str]
     """By service."""
+    pools: Mapping[str, str]
+    """The NATS URL of each pool's workers, those of the usual pool first."""
     proxy_token: str
     hub: Address
 
@@ -46,11 +48,23 @@ class Wiring:
 def programs(options: Options, wiring: Wiring) -> Iterator[Program]:
     """Every service, as often as was asked for, those first that the others need."""
     for service in SERVICES:
+        if service == WORKER:
+            yield from _workers(options, wiring)
+            continue
         for number in range(1, options.copies(service) + 1):
             yield _program(service, f"{service}-{number}", wiring)
 
 
-def _program(service: str, instance: str, wiring: Wiring) -> Program:
+def _workers(options: Options, wiring: Wiring) -> Iterator[Program]:
+    """`spawner-worker-1` is one of the usual pool, `spawner-worker-gpu-1` of another."""
+    for place, (pool, url) in enumerate(wiring.pools.items()):
+        name = WORKER if place == 0 else f"{WORKER}-{pool}"
+        for number in range(1, options.workers(pool, usual=place == 0) + 1):
+            yield _program(WORKER, f"{name}-{number}", wiring, {"POOL": pool, "NATS_URL": url})
+
+
+def _program(service: str, instance: str, wiring: Wiring, its: Mapping[str, str] | None = None) -> Program:
+    """*its*: what it is told besides the others."""
     module = f"hubbub_{service.replace('-', '_')}"
 
     async def announced(log: LogPart) -> bool:
@@ -62,17 +76,18 @@ def _program(service: str, instance: str, wiring: Wiring) -> Program:
     return Program(
         name=instance,
         command=leashed([sys.executable, "-m", module], death_signal=signal.SIGTERM),
-        environment=_environment(service, instance, wiring),
+        environment=_environment(service, instance, wiring, its or {}),
         where=wiring.hub.for_people() if service == "api" else "",
         # With internal TLS the api takes no stranger, and nobody here has a certificate.
         is_ready=healthy if service == "api" and wiring.hub.scheme == "http" else announced,
     )
 
 
-def _environment(service: str, instance: str, wiring: Wiring) -> dict[str, str]:
+def _environment(service: str, instance: str, wiring: Wiring, its: Mapping[str, str]) -> dict[str, str]:
     known = dict(wiring.shared)
     known["POSTGRES_URL"] = wiring.postgres_urls.get(service, "")
     known["NATS_URL"] = wiring.nats_urls.get(service, "")
+    known |= its
     ours = {f"HUBBUB_{name}" for row in _TOLD.values() for name in row.split()} | {"CONFIGPROXY_AUTH_TOKEN"}
     environment = {name: value for name, value in os.environ.items() if name not in ours}
     environment |= {f"HUBBUB_{name}": known[name] for name in _TOLD[service].split() if known.get(name)}

@@ -65,8 +65,8 @@ class Supervisor:
         await stopping
 
     def copies(self, service: str) -> list[str]:
-        """The children that run a service: `api-1` and `api-2` run `api`."""
-        return [name for name in self._children if name.rpartition("-")[0] == service]
+        """The children that run a service: `api-1` and `api-2` run `api`, `spawner-worker-gpu-1` is a worker."""
+        return [name for name in self._children if name.startswith(f"{service}-")]
 
     def _on_end(self, task: "asyncio.Task[None]") -> None:
         if not task.cancelled() and (error := task.exception()) and not self._trouble.done():

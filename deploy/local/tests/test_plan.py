@@ -10,7 +10,7 @@ from hubbub_local import folder, plan, services
 from hubbub_local.addresses import Address, with_login
 from hubbub_local.errors import StackError
 from hubbub_local.folder import Folder
-from hubbub_local.options import SERVICES, Options, parse_port, parse_scale
+from hubbub_local.options import Options, parse_port, parse_scale
 from hubbub_local.plan import Plan
 from hubbub_local.program import Program
 
@@ -91,7 +91,8 @@ def test_outside_servers_take_the_place_of_the_embedded_ones(data: Folder) -> No
     assert (settled.postgres, settled.nats) == (None, None)
     assert settled.owner_dsn == "postgresql://me:mine@db/hub"
     assert settled.role_dsn("hubbub_api").endswith("@db/hub")
-    assert {settled.nats_url(service) for service in SERVICES} == {"nats://u:p@bus:4222"}
+    wiring = settled.wiring()
+    assert {*wiring.nats_urls.values(), *wiring.pools.values()} == {"nats://u:p@bus:4222"}
 
 
 def programs(data: Folder, **scale: int) -> dict[str, Program]:
@@ -140,6 +141,9 @@ def test_each_service_has_its_own_login(data: Folder) -> None:
         ("api=two", "not like api=2"),
         ("hub=2", "there is no service 'hub'; there are api, auth"),
         ("proxy-sync=2", "one per proxy"),
+        ("api@gpu=2", "only spawner-worker has pools"),
+        ("spawner-worker@gpu", "not like api=2"),
+        ("spawner-worker=0", "from 1 to 64"),
     ],
 )
 def test_a_scale_that_makes_no_sense_says_why(text: str, why: str) -> None:
@@ -149,6 +153,39 @@ def test_a_scale_that_makes_no_sense_says_why(text: str, why: str) -> None:
 
 def test_a_scale_is_read() -> None:
     assert parse_scale("api=2, spawner-worker=3") == {"api": 2, "spawner-worker": 3}
+    assert parse_scale("spawner-worker@gpu=2,spawner-worker@far=0") == {
+        "spawner-worker@gpu": 2,
+        "spawner-worker@far": 0,
+    }
+
+
+POOLS = "c.Hubbub.pools = {'gpu': {}, 'lab': {}, 'far': {}}"
+
+
+def test_every_pool_has_its_workers(data: Folder) -> None:
+    file = data.root / "jupyterhub_config.py"
+    file.write_text(POOLS)
+    scale = parse_scale("spawner-worker=2,spawner-worker@gpu=2,spawner-worker@far=0")
+    settled = plan.make(Options(data=data.root, config=file, port=0, scale=scale), data)
+    found = {
+        program.name: program.environment or {}
+        for program in services.programs(settled.options, settled.wiring())
+        if "worker" in program.name
+    }
+    assert {name: environment["HUBBUB_POOL"] for name, environment in found.items()} == {
+        "spawner-worker-1": "default",
+        "spawner-worker-2": "default",
+        "spawner-worker-gpu-1": "gpu",
+        "spawner-worker-gpu-2": "gpu",
+        "spawner-worker-lab-1": "lab",
+    }
+    assert all(env["HUBBUB_NATS_URL"].startswith(f"nats://pool-{env['HUBBUB_POOL']}:") for env in found.values())
+    assert {"pool-default", "pool-gpu", "pool-lab", "pool-far"} <= settled.bus_permissions.keys()
+
+
+def test_a_pool_that_there_is_not_is_named(data: Folder) -> None:
+    with pytest.raises(StackError, match="there is no pool 'gpu'; there are default"):
+        plan.make(Options(data=data.root, port=0, scale={"spawner-worker@gpu": 1}), data)
 
 
 @pytest.mark.parametrize("text", ["-1", "65536", "http"])

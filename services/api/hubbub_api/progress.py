@@ -12,7 +12,9 @@ from aiohttp import web
 
 from hubbub.away import AWAY
 from hubbub.domain.server_states import Held
-from hubbub.web.request import HEADERS, ApiError, identify, require
+from hubbub.rpc import READY_EVENT
+from hubbub.web.request import GATE, HEADERS, ApiError, identify, require
+from hubbub_api import ready_event
 from hubbub_api.endpoint import Endpoints
 from hubbub_api.keys import BUS, FOLLOWER, PLACES, VIEWS
 from hubbub_api.places import Place
@@ -29,6 +31,8 @@ PATIENCE = 1.0
 
 class Event(msgspec.Struct):
     """One of a stream. `data` is JSON: `progress` (percent) and `message`; in the last one `ready` or `failed`, too.
+
+    Where there is an `html_message`, it says the same as the hub or the spawner wants it shown.
 
     While the start waits for a worker, `place` in the queue, which has `of`, and perhaps `seconds` until it is taken.
     """
@@ -61,7 +65,7 @@ async def progress(request: web.Request) -> web.StreamResponse:
 
 async def _tell(request: web.Request, response: web.StreamResponse, server: ServerRow) -> None:
     if last := _last_frame(server):
-        await _send(response, last)
+        await _send(response, await _hooked(request, server, last))
         return
     await response.write(b"\n\n")
     await _send(response, {"progress": 0, "message": "Server requested"})
@@ -78,7 +82,7 @@ async def _tell(request: web.Request, response: web.StreamResponse, server: Serv
                 await response.write(b"\n\n")
             else:
                 if frame is None:
-                    await _send(response, settling.result())
+                    await _send(response, await _hooked(request, server, settling.result()))
                     return
                 await _send(response, frame)
             quiet_since = time.monotonic()
@@ -99,7 +103,8 @@ async def _listen(request: web.Request, server: ServerRow, frames: asyncio.Queue
                 with suppress(msgspec.MsgspecError):
                     frame = msgspec.json.decode(message.data, type=dict[str, Any])
                     frame.pop("ready", None)
-                    await frames.put(frame)
+                    if READY_EVENT not in frame:
+                        await frames.put(frame)
         finally:
             with suppress(nats.errors.Error, TimeoutError):
                 await subscription.unsubscribe()
@@ -150,6 +155,13 @@ def place_frame(place: Place) -> dict[str, Any]:
         "of": place.of,
     }
     return frame if place.seconds is None else {**frame, "seconds": place.seconds}
+
+
+async def _hooked(request: web.Request, server: ServerRow, frame: dict[str, Any]) -> dict[str, Any]:
+    """The last *frame*, as the operator's hook wants it if the server is ready."""
+    if not frame.get("ready") or not ready_event.is_hooked(request.app[GATE].options):
+        return frame
+    return await ready_event.of(request.app[BUS], server) or frame
 
 
 def _last_frame(server: ServerRow) -> dict[str, Any] | None:

@@ -36,6 +36,7 @@ RENEW = FOLLOWED_FOR / 3
 WAITING = 64
 """Messages that a listener may be behind, before we part."""
 _PATIENCE = 6.0
+_NOTHING = b":\n\n"
 _PLAIN, _EVENTS = "text/plain", "text/event-stream"
 _SCOPE = "admin:server_state"
 
@@ -192,13 +193,15 @@ class _Stream:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _write(self, response: web.StreamResponse, *, events: bool) -> None:
+        if events:
+            await response.write(_NOTHING)  # with the headers alone a proxy may wait for more
         while True:
             try:
                 async with asyncio.timeout(KEEP_ALIVE):
                     lines = await self._heard.get()
             except TimeoutError:
                 if events:
-                    await response.write(b":\n\n")
+                    await response.write(_NOTHING)
                 continue
             if lines is None:
                 if events:

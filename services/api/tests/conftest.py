@@ -177,6 +177,12 @@ def options(request: pytest.FixtureRequest) -> Options:
 
 
 @pytest.fixture
+def vault_key() -> str:
+    """Of every house."""
+    return KEY
+
+
+@pytest.fixture
 async def house(database: Database, options: Options) -> AsyncIterator[House]:
     async with api(database.api_dsn, options) as made:
         yield made

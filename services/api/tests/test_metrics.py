@@ -267,6 +267,8 @@ def stop(seconds: float) -> StopRequested:
         ([(0, request()), (4, failed("timeout")), (9, STOPPED)], "error timeout", 4),
         ([(0, request()), (4, failed("cancelled"))], "failure cancelled", 4),
         ([(0, request()), (4, failed("no-licence", 403))], "failure no-licence", 4),
+        ([(0, request()), (4, failed("maintenance", 503))], "failure maintenance", 4),
+        ([(0, request()), (4, failed("error", 400))], "failure ", 4),
         ([(0, request()), (4, failed("For Ada Lovelace", 403))], "failure other", 4),
     ],
 )

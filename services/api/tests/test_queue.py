@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import chain
 from typing import Any
 from uuid import uuid4
@@ -33,20 +34,23 @@ from hubbub.eventlog import Context, Recorded
 from hubbub.follow import Follower
 from hubbub.handle import Committer
 from hubbub.roles import Roles
-from hubbub.rpc import Claim, Claimed, Heartbeat
+from hubbub.rpc import Claim, Claimed, Heartbeat, Sweep
 from hubbub.service import end
 from hubbub.testing.eventually import eventually
 from hubbub.testing.postgres import Database
 from hubbub.transaction import Transaction
 from hubbub.vault import Vault
 from hubbub.views import SERVERS, USERS
+from hubbub_api.activity import Activities
 from hubbub_api.claims import Claims
 from hubbub_api.colleagues import Colleagues
 from hubbub_api.expiry import expire
 from hubbub_api.hellos import lose
+from hubbub_api.managed import ManagedServices
 from hubbub_api.places import Place, Places
 from hubbub_api.queue import _FIRST, Openings
 from hubbub_api.specs import Specs
+from hubbub_api.sweeps import Sweeps
 
 KEY = Fernet.generate_key().decode()
 BY_TEST = Context.of("test")
@@ -65,18 +69,19 @@ class House:
         self.colleagues = Colleagues(60)
         self.claims = Claims(pool, committer, specs, options, self.colleagues)
 
-    async def wish(self, *names: str, asker: str = "", pool: str = "default") -> None:
+    async def wish(self, *names: str, asker: str = "", pool: str = "default", deadline: datetime = SOON) -> None:
         """A server of each, asked for by *asker*, or by themselves, in this order."""
         for name in names:
-            await self.committer.submit(lambda tx, name=name: self._wish(tx, name, asker or name, pool), BY_TEST)
+            wish = partial(self._wish, name=name, asker=asker or name, pool=pool, deadline=deadline)
+            await self.committer.submit(wish, BY_TEST)
 
-    async def _wish(self, tx: Transaction, name: str, asker: str, pool: str) -> None:
+    async def _wish(self, tx: Transaction, name: str, asker: str, pool: str, deadline: datetime) -> None:
         if not await tx.fetch("select 1 from users where id = $1", name):
             tx.welcome(name)
             await tx.act(USERS, name, CreateUser(user=name, name=name))
             await tx.act(SERVERS, name, CreateServer(user=name, name=""))
         await tx.know(name)
-        start = StartServer(at=tx.now, pool=pool, prefix=f"/user/{name}/", deadline=SOON, asker=asker)
+        start = StartServer(at=tx.now, pool=pool, prefix=f"/user/{name}/", deadline=deadline, asker=asker)
         await tx.act(SERVERS, name, start)
 
     async def claim(self, most: int = 1, worker: str = "w1", pool: str = "default", host: str = "h") -> list[str]:
@@ -201,6 +206,19 @@ async def test_turns_are_kept_for_a_day(house: House) -> None:
     await house.pool.execute("update turns set at = at - interval '25 hours' where asker = 'ada'")
     await expire(house.pool, house.committer)
     assert [row["asker"] for row in await house.pool.fetch("select asker from turns")] == ["bob"]
+
+
+async def test_one_that_nobody_takes_in_time_is_told_where_it_waited(house: House) -> None:
+    words: Any = Tickets()
+    keeper = ManagedServices(house.pool, house.committer, words, house.options, {})
+    sweeps = Sweeps(house.pool, house.committer, words, house.options, Activities(house.pool), keeper)
+    await house.wish("ada", pool="gpu", deadline=datetime.now(UTC) - timedelta(seconds=1))
+    await sweeps.sweep("hub.rpc.sweep.poller.p1", wire.encode(Sweep()))
+    state = json.loads(await house.pool.fetchval("select state from servers where id = 'ada'"))
+    assert (state["type"], state["failure"]["message"]) == (
+        "Stopped",
+        "No worker of the pool 'gpu' took it in time",
+    )
 
 
 async def loses(house: House, reach: Reach) -> None:

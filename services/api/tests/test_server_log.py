@@ -117,6 +117,12 @@ async def read(answer, lines):
         return [(await answer.content.readline()).decode().rstrip("\n") for _ in range(lines)]
 
 
+async def events(answer, lines):
+    """What follows the comment that begins every stream of events."""
+    assert await read(answer, 2) == [":", ""]
+    return await read(answer, lines)
+
+
 async def rest(answer):
     async with asyncio.timeout(PATIENCE):
         return (await answer.content.read()).decode()
@@ -156,7 +162,7 @@ async def test_a_token_needs_the_scope(house, worker, owner, scope, status):
 async def test_lines_come_as_events_while_they_are_written(house, worker):
     answer = await log(house, "ada", "?follow=true&lines=1")
     assert answer.content_type == "text/event-stream"
-    assert await read(answer, 3) == ["id: 2", "data: two", ""]
+    assert await events(answer, 3) == ["id: 2", "data: two", ""]
     await worker.write("10%\r20%", "", "three")
     assert await read(answer, 8) == ["data: 10%", "data: 20%", "", "data: ", "", "id: 5", "data: three", ""]
     answer.close()
@@ -173,7 +179,7 @@ async def test_or_as_plain_lines(house, worker):
 
 async def test_whoever_comes_back_says_how_far_they_were(house, worker):
     answer = await log(house, "ada", "?follow=1", headers={"Last-Event-ID": "1"})
-    assert await read(answer, 3) == ["id: 2", "data: two", ""]
+    assert await events(answer, 3) == ["id: 2", "data: two", ""]
     answer.close()
 
 
@@ -183,7 +189,7 @@ async def test_when_the_server_stops_all_that_it_wrote_has_come(house, worker):
     worker.written.append("bye")  # told to nobody: the listeners are asked for at the end
     await end(house)
     assert await rest(answers[0]) == "bye\n"
-    assert await rest(answers[1]) == "id: 3\ndata: bye\n\nevent: end\ndata: the server has stopped\n\n"
+    assert await rest(answers[1]) == ":\n\nid: 3\ndata: bye\n\nevent: end\ndata: the server has stopped\n\n"
     assert worker.listeners == {}
 
 

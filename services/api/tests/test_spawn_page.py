@@ -139,6 +139,23 @@ async def test_a_start_by_a_program_goes_back_to_no_browser(ada):
     assert await kept(ada, "request") is None
 
 
+async def test_programs_need_no_form_and_may_say_nothing_or_that_there_are_none(ada):
+    token, place = await ada.token("ada"), "/hub/api/users/ada/server"
+    file = {"__jupyterhub_bytes__": True, "data": "AP8="}
+    for body, options in (
+        ({"user_options": {"size": 1, "notes": file}}, {"size": 1, "notes": file}),
+        (None, {"size": 1, "notes": file}),
+        ({"user_options": None}, {"size": 1, "notes": file}),
+        ({"user_options": {}}, {}),
+    ):
+        assert (await ada.ask(place, "", "POST", token=token, json=body)).status == 202
+        assert await kept(ada, "options") == options
+        model = await (await ada.ask(place, token=token)).json()
+        assert model["user_options"] == options
+        assert (await ada.ask(place, "", "DELETE", token=token)).status == 204
+    assert ada.forms.asked == []
+
+
 async def test_refused_options_are_answered_in_place_in_the_spawners_words(ada):
     refused = FormRefusal(status=400, message="at most <9>", headers={"X-Told": "yes"})
     ada.forms.says["posted"] = FormAnswered(html=FORM, refused=refused)

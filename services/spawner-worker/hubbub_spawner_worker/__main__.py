@@ -15,7 +15,7 @@ from hubbub.vault import UnusableKey, sealer
 from hubbub_spawner_worker.adoption import WrongConfiguration
 from hubbub_spawner_worker.certificates import Issuer
 from hubbub_spawner_worker.host import open_many_files
-from hubbub_spawner_worker.spawners.loading import NoSpawner, load_class
+from hubbub_spawner_worker.spawners.loading import NoSpawner, check, load_class
 from hubbub_spawner_worker.worker import Worker
 from hubbub_spawner_worker.workshop import Workshop, furnish
 
@@ -64,7 +64,7 @@ async def _publish(connection: bus.Bus, subject: str, data: bytes) -> None:
 
 def _check(settings: Settings, options: Options) -> None:
     try:
-        load_class(options.hub.spawner_class)
+        check(load_class(options.spawner_class_of(settings.pool)), options.traits)
         sealer(settings.bus_key)
         managed(options.hub.services, settings.bus_key)
     except (NoSpawner, ConfigError) as error:

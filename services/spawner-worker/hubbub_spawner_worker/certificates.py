@@ -13,6 +13,7 @@ from hubbub.bus import Bus
 from hubbub.internal_tls import orders
 from hubbub.internal_tls.files import Files, asking
 from hubbub.internal_tls.orders import Order
+from hubbub.internal_tls.parts import AUTHORITIES
 
 _NAME = "server"
 _LOCAL_NAMES = ("DNS:localhost", "IP:127.0.0.1")
@@ -31,8 +32,11 @@ class Certificates:
 
     @property
     def trust_bundles(self) -> dict[str, str]:
-        """What JupyterHub's spawners call `internal_trust_bundles`; the file is there after `issue`."""
-        return {"notebooks-ca": str(self._files.cafile)}
+        """What JupyterHub's spawners call `internal_trust_bundles`; the file is there after `issue`.
+
+        KubeSpawner asks for the hub's, to have the server trust them too. It is to trust whom it is to trust.
+        """
+        return dict.fromkeys(AUTHORITIES, str(self._files.cafile))
 
     async def issue(self, common_name: str, alt_names: Sequence[str]) -> dict[str, str]:
         """The paths of `keyfile`, `certfile` and `cafile`, which only our own user can read.

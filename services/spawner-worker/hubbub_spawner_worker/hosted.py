@@ -11,6 +11,7 @@ import structlog
 
 from hubbub.domain.server_messages import Failure, Reach
 from hubbub_spawner_worker.floor import Floor, PluginExited, Seat
+from hubbub_spawner_worker.logs import NoLog
 from hubbub_spawner_worker.plugin import Overdue
 from hubbub_spawner_worker.refusals import refusal_of
 
@@ -192,6 +193,10 @@ class Hosted:
         await self._quietly(self.seat, spawner.clear_state)
         if self.authenticator is not None:
             await self._quietly(self.floor, self.authenticator.post_spawn_stop, spawner.user, spawner)
+
+    async def log(self, lines: int) -> str:
+        """The last *lines* of what the server has printed, where that is in no file of ours. Raises NoLog."""
+        raise NoLog("its spawner keeps no log that could be shown")
 
     async def release(self) -> None:
         """The worker ends; the server goes on."""

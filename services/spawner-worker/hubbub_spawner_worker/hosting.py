@@ -16,6 +16,7 @@ from hubbub.managed import Managed, id_of
 from hubbub.rpc import Person, Spec
 from hubbub_spawner_worker import response
 from hubbub_spawner_worker.certificates import Certificates, Issuer
+from hubbub_spawner_worker.failures import Failures
 from hubbub_spawner_worker.floor import Floor, Here, Seat
 from hubbub_spawner_worker.handler import Handler, files_of
 from hubbub_spawner_worker.hosted import PREPARE_PATIENCE, Hosted, Launch, settled
@@ -83,6 +84,7 @@ class Hosting:
         self._save_auth_state = save_auth_state
         self._options = workshop.options
         self.floor = Floor()
+        self.failures = Failures()
         self._classic = is_classic(workshop.kind)
         self._authenticator: Any = None
         self._authenticator_known = not self._classic

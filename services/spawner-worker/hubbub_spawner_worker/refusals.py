@@ -9,6 +9,9 @@ from hubbub.form_messages import FormRefusal
 #: Nobody raises these to say something to people: they are mistakes, and a `'size'` alone would puzzle everyone.
 _MISTAKES = (LookupError, TypeError, AttributeError, NameError)
 
+#: What JupyterHub's Spawner says instead of what was wrong.
+_WORDLESS = "Invalid user options"
+
 
 def refusal_of(error: BaseException, status: int) -> FormRefusal:
     """*status*: unless *error* names one, as those of tornado and JupyterHub do."""
@@ -31,6 +34,8 @@ def is_meant(error: BaseException) -> bool:
 
 def words_of(error: BaseException) -> str:
     """For people; never empty."""
+    if _of_http(error) == _WORDLESS and isinstance(error.__context__, Exception):
+        return f"{_WORDLESS}: {words_of(error.__context__)}"
     for given in (getattr(error, "jupyterhub_message", None), _of_http(error)):
         if given:
             return str(given)

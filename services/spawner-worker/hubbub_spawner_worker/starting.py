@@ -11,6 +11,7 @@ from hubbub.domain.server_messages import Failure, ReportDelay, ReportStarted
 from hubbub.rpc import Report, ReportScopes
 from hubbub.tokens import token_hash
 from hubbub_spawner_worker.attempt import ANY_TIME, Attempt
+from hubbub_spawner_worker.failures import is_error
 from hubbub_spawner_worker.hosted import PREPARE_PATIENCE, Hosted, Prepared, failure_of
 from hubbub_spawner_worker.plugin import Overdue, cancel
 from hubbub_spawner_worker.progress import publish_progress
@@ -40,9 +41,11 @@ async def start(attempt: Attempt) -> Report:
         url = await _started(attempt, hosted)
         sealed = await _remember(attempt, hosted, url)
     except Exception as error:
+        _note(attempt, error)
         if not isinstance(error, Overdue) and not hasattr(error, "status_code"):
             log.warning("server.start_raised", server=attempt.spec.server, exc_info=error)
         return attempt.failed(attempt.without_token(failure_of(error, patience)))
+    attempt.hosting.failures.note_success()
     faults.point("worker.started")
     token = hosted.spawner.api_token
     started = ReportStarted(
@@ -54,6 +57,16 @@ async def start(attempt: Attempt) -> Report:
         resumed=token_hash(token) if token and token != attempt.token else "",
     )
     return attempt.report(started, hosted.spawner.http_timeout + 10)
+
+
+def _note(attempt: Attempt, error: Exception) -> None:
+    """The house's own faults are counted: with `consecutive_failure_limit` this worker may have seen enough."""
+    failures = attempt.hosting.failures
+    if is_error(error) and attempt.hosted is not None:
+        failures.limit = attempt.hosted.spawner.consecutive_failure_limit
+        failures.note_error()
+        if failures.exceeded:
+            log.error("worker.too_many_failures", in_a_row=failures.in_a_row, remedy="restart it, when it is mended")
 
 
 async def _tell(attempt: Attempt, prepared: Prepared) -> None:

@@ -11,17 +11,18 @@ import structlog
 from hubbub import faults
 from hubbub.bus import Bus, BusUnavailable, Remote
 from hubbub.domain.server_messages import Failure, ReportOrphanRemoved
-from hubbub.domain.server_states import Held as HeldState
 from hubbub.domain.server_states import Running, Server, Spawning, Started, Stopping
-from hubbub.rpc import Done, Heartbeat, Held, Holdings, Inherited, Person, Refusal, Report, Spec, Word
+from hubbub.rpc import Done, Heartbeat, Held, Holdings, Inherited, Refusal, Report, Spec, Word
 from hubbub_spawner_worker import log_streams
 from hubbub_spawner_worker.adoption import Adoption
 from hubbub_spawner_worker.auth_states import AuthStates
 from hubbub_spawner_worker.certificates import Issuer
 from hubbub_spawner_worker.claims import Claims
 from hubbub_spawner_worker.forms import Forms
+from hubbub_spawner_worker.guesses import nobodys, spawning
 from hubbub_spawner_worker.holding import Holding, Lost
 from hubbub_spawner_worker.hosting import Hosting
+from hubbub_spawner_worker.logs import Backend
 from hubbub_spawner_worker.reports import Reporter
 from hubbub_spawner_worker.workload import LOST, Workload, owed
 from hubbub_spawner_worker.workshop import Workshop
@@ -52,7 +53,7 @@ class Worker:
         self._removing: set[tuple[str, int]] = set()
         self._tasks: asyncio.TaskGroup | None = None
         name = workshop.worker
-        self._log_streams = log_streams.LogStreams(workshop.logs, workshop.publish)
+        self._log_streams = log_streams.LogStreams(workshop.logs, workshop.publish, self._backend_of)
         self.reporter = Reporter(bus, f"hub.rpc.report.{pool}.{name}")
         self.claims = Claims(bus, pool=pool, worker=name, host=workshop.host, taker=self, reach=self._hosting.reach)
         self.claims.on_reconnect = self.check_all
@@ -81,7 +82,9 @@ class Worker:
     # What claims and adoption need --------------------------------------------------------
 
     def free(self) -> int:
-        """How many more it could start now."""
+        """How many more it could start now: none, if too many have failed in a row."""
+        if self._hosting.failures.exceeded:
+            return 0
         starting = sum(isinstance(holding.state, Spawning | Started) for holding in self._held.values())
         return min(self._size.starts - starting, self.room())
 
@@ -94,7 +97,7 @@ class Worker:
         if held is not None and held.attempt == spec.attempt:
             held.tell()
             return
-        self.hold(self._workload(spec, token=token), _spawning(spec, self._workshop))
+        self.hold(self._workload(spec, token=token), spawning(spec, self._workshop))
 
     def inherit(self, inherited: Inherited) -> None:
         """What its holder was lost to, and this worker can reach."""
@@ -209,6 +212,12 @@ class Worker:
             held.tell()
         return Done()
 
+    def _backend_of(self, server: str) -> Backend | None:
+        """Of one that we hold, and whose log is not in our files."""
+        held = self._held.get(server)
+        hosted = held.workload.hosted if held else None
+        return None if hosted is None or hosted.reach == "process" else hosted.log
+
     def check_all(self) -> None:
         """We may have been unheard for long enough to lose what we hold."""
         for holding in self._held.values():
@@ -263,7 +272,7 @@ class Worker:
             return  # it is not forgotten, and comes with the next claim once we are thought to be lost
         if self._workshop.spool.read(server, state.attempt) is None:
             log.warning("server.unknown", server=server, attempt=state.attempt)
-            self.hold(self._workload(_nobodys(server, state), flaw=LOST), state)
+            self.hold(self._workload(nobodys(server, state), flaw=LOST), state)
 
     async def _beat(self) -> None:
         name = self._workshop.worker
@@ -277,35 +286,3 @@ class Worker:
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         assert self._tasks is not None
         self._tasks.create_task(coroutine)
-
-
-def _spawning(spec: Spec, workshop: Workshop) -> Spawning:
-    """What a claimed attempt is, as far as its holder needs to know: `since` is nothing to it."""
-    return Spawning(
-        user=spec.person.id,
-        name=spec.name,
-        display_name=spec.display_name,
-        attempt=spec.attempt,
-        pool=workshop.options.ours.pool,
-        prefix=spec.prefix,
-        since=spec.deadline,
-        deadline=spec.deadline,
-        holder=workshop.worker,
-        host=workshop.host,
-    )
-
-
-def _nobodys(server: str, state: HeldState) -> Spec:
-    return Spec(
-        server=server,
-        attempt=state.attempt,
-        person=Person(id=state.user, number=0, name="", admin=False),
-        name=state.name,
-        prefix=state.prefix,
-        hash="",
-        sealed="",
-        deadline=state.deadline,
-        client_id="",
-        token_scopes=(),
-        access_scopes=(),
-    )

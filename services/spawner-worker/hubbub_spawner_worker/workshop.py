@@ -81,7 +81,7 @@ class Workshop:
 def furnish(settings: Settings, options: Options, publish: Publish, files: int | None = None) -> Workshop:
     """Raises NoSpawner, ConfigError or vault.UnusableKey if the configuration cannot be used."""
     host, worker, data = host_id(), subjects.token(settings.instance), settings.data_folder
-    kind = load_class(options.hub.spawner_class)
+    kind = load_class(options.spawner_class_of(settings.pool))
     cgroups = Cgroups.of(data, host)
     if issubclass(kind, LocalProcessSpawner):
         cgroups.warn(configured(kind.section_names(), options.traits).needs)

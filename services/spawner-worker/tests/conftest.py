@@ -102,7 +102,9 @@ async def hire(nats, api, tmp_path, standin, end_all):
     """hire(name, kind, **options of the spawner): a worker whose data folder is that of all the others."""
     async with contextlib.AsyncExitStack() as stack:
 
-        async def make(name="w1", kind="simple", *, lease=2.0, starts=64, capacity=0, told=None, authenticator=None, **options):
+        async def make(
+            name="w1", kind="simple", *, lease=2.0, starts=64, capacity=0, told=None, authenticator=None, **options
+        ):
             traits = Config()
             traits.JupyterHub.spawner_class = kind
             if authenticator:

@@ -9,7 +9,7 @@ import pytest
 from traitlets.config import Config
 
 from hubbub_spawner_worker.spawners import LocalProcessSpawner, SimpleLocalProcessSpawner, Spawner, loading
-from hubbub_spawner_worker.spawners.loading import NoSpawner, is_classic, its_config, load_class
+from hubbub_spawner_worker.spawners.loading import NoSpawner, check, is_classic, its_config, load_class
 
 
 class Classic(jupyterhub.spawner.LocalProcessSpawner):
@@ -133,13 +133,15 @@ def test_a_value_that_an_option_cannot_have_is_named_at_once(section, name, valu
     config = Config()
     config[section][name] = value
     with pytest.raises(NoSpawner, match=rf"^c\.{section}\.{name}: "):
-        its_config(SimpleLocalProcessSpawner, config)
+        check(SimpleLocalProcessSpawner, config)
+    check(Classic, config)
 
 
 def test_what_is_only_added_to_is_kept():
     config = Config()
     config.Spawner.args.append("--x")
     config.Spawner.environment.update({"A": "1"})
+    check(SimpleLocalProcessSpawner, config)
     spawner = SimpleLocalProcessSpawner(config=its_config(SimpleLocalProcessSpawner, config))
     assert (spawner.args, spawner.environment) == (["--x"], {"A": "1"})
 
@@ -152,11 +154,14 @@ def test_a_class_that_wants_more_than_nothing_is_not_tried():
 
     config = Config()
     config.Wants.mem_limit = "lots"
-    assert its_config(Wants, config).Wants == {"mem_limit": "lots"}
+    with pytest.raises(AttributeError):
+        Wants()
+    check(Wants, config)
 
 
 def test_trying_changes_nothing():
     config = Config()
-    config.Spawner.environment = {"A": "1"}
-    found = its_config(SimpleLocalProcessSpawner, config)
-    assert found.Spawner.environment is config.Spawner.environment == {"A": "1"}
+    config.Spawner.environment = said = {"A": "1"}
+    config.Spawner.nosuch = object()
+    check(SimpleLocalProcessSpawner, config)
+    assert config.Spawner.environment is said == {"A": "1"}

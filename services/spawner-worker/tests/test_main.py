@@ -66,6 +66,7 @@ async def until_ready(process):
         ("c.JupyterHub.spawner_class = 'collections.OrderedDict'", "not derived from"),
         ("c.JupyterHub.spawner_class = dict", "builtins.dict"),
         ("c.JupyterHub.spawner_class = ", "line 1"),
+        ("c.Spawner.mem_limit = 'lots'", "c.Spawner.mem_limit: 'lots' is no size"),
     ],
 )
 async def test_a_configuration_that_cannot_be_used_is_named(run, config, says):

@@ -54,3 +54,16 @@ def test_what_was_raised_on_purpose_is_no_mistake():
         False,
         False,
     ]
+
+
+def as_jupyterhub_does():
+    try:
+        raise ValueError("no such image")
+    except ValueError:
+        raise HTTPError(400, "Invalid user options")  # noqa: B904
+
+
+def test_what_jupyterhub_keeps_to_itself_of_user_options_is_said():
+    with pytest.raises(HTTPError) as found:
+        as_jupyterhub_does()
+    assert refusal_of(found.value, 500).message == "Invalid user options: no such image"

@@ -14,7 +14,6 @@ from hubbub.rpc import Done, Word
 from hubbub.tokens import token_hash
 from hubbub_spawner_worker import claims
 
-
 #: Seconds after which NATS would hand out a ticket once more (see `Api.make_consumer`).
 ACK_WAIT = 10
 

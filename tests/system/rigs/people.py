@@ -44,7 +44,10 @@ def visitor(ground: Ground) -> Iterator[Visitor]:
         stack.enter_context(bound(Path(sysconfig.get_path("purelib")), room / "packages"))
         programs = room / "bin"
         programs.mkdir()
-        python = room / "python" / "bin" / f"python3.{sys.version_info.minor}"
+        real = room / "python" / "bin" / f"python3.{sys.version_info.minor}"
+        # One that was built with a library of its own looks for that where others may not go.
+        library = f'LD_LIBRARY_PATH="{room}/python/lib${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}"'
+        python = ground.program(programs / "python", f'#!/bin/sh\n{library} exec {real} "$@"\n')
         made = Visitor(NAME, python, room / "packages", programs / "standin", programs)
         made.script("standin", STANDIN.read_text())
         yield made

@@ -25,8 +25,8 @@ class SystemdRig:
         return {"PATH": f"{self.programs}:{os.environ['PATH']}", "RIG_UNITS": str(self.units)}
 
     def left(self) -> list[str]:
-        """Units that anything is known of, failed ones too, and folders that they had."""
-        return [path.name for path in self.units.iterdir()] + [path.name for path in Path("/run").glob("hubbub-rig-*")]
+        """Folders of units that run. (What is known of failed ones stays, as with systemd.)"""
+        return [path.name for path in Path("/run").glob("hubbub-rig-*")]
 
     def clear(self) -> None:
         for path in self.units.iterdir():

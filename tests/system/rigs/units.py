@@ -52,9 +52,11 @@ def _watch(unit: str, command: list[str], environ: dict[str, str], options: dict
     process = subprocess.Popen(
         command, env=environ, cwd=folder, start_new_session=True, extra_groups=[] if account else None, **account
     )
-    _note(unit, pid=process.pid, folder=properties.get("RuntimeDirectory", ""), status=None)
+    _note(unit, pid=process.pid, status=None)
     status = process.wait()
-    _forget(unit) if status in (0, -signal.SIGTERM) else _note(unit, pid=None, folder="", status=status)
+    if "RuntimeDirectory" in properties:
+        shutil.rmtree(Path("/run", properties["RuntimeDirectory"]), ignore_errors=True)
+    _forget(unit) if status in (0, -signal.SIGTERM) else _note(unit, pid=None, status=status)
     os._exit(0)
 
 
@@ -92,8 +94,6 @@ def _stop(unit: str) -> int:
                 os.killpg(known["pid"], signal.SIGKILL)
             time.sleep(0.01)
     _forget(unit)
-    if known["folder"]:
-        shutil.rmtree(Path("/run", known["folder"]), ignore_errors=True)
     return 0
 
 

@@ -10,6 +10,7 @@ import pytest
 from msgspec import json as wire
 
 from hubbub.bus import Bus
+from hubbub.domain.message import Command
 from hubbub.domain.server_messages import LoseAttempt, Reach, ReportState
 from hubbub.domain.server_states import Held
 from hubbub.rpc import Claim, Claimed, Hello, Spec, Sweep, Welcome
@@ -22,8 +23,6 @@ from hubbub_api.leftovers import Leftovers
 from hubbub_api.managed import ManagedServices
 from hubbub_api.sweeps import Sweeps
 from hubbub_api.testing import BUS_KEY, BY_TEST, Worker
-
-NOW = datetime.now(UTC)
 
 
 class Words:
@@ -81,6 +80,10 @@ class Hand(Worker):
         assert state.holder
         by = deadline or datetime.now(UTC) + timedelta(hours=1)
         command = LoseAttempt(attempt=state.attempt, worker=state.holder, reason="lost", deadline=by)
+        await self.wish(server, command)
+
+    async def wish(self, server: str, command: Command) -> None:
+        """Somebody wants it, or a sweep."""
         await self.house.committer.submit(lambda tx: remains.act(tx, server, command), BY_TEST.follow())
 
     async def vault(self) -> set[str]:
@@ -98,8 +101,25 @@ class _Started:
         self.secret = ""
 
 
+@pytest.fixture
+async def root(house: Any, crew: Any) -> Callable[..., Any]:
+    """What root asks of the API: method, path below it, body; the answer."""
+    secret = await house.token("root")
+
+    async def asks(method: str, path: str, body: Any = None) -> Any:
+        return await house.ask(f"/hub/api{path}", token=secret, method=method, json=body)
+
+    return asks
+
+
 def seal(state: Any) -> str:
     return BUS_KEY.encrypt(json.dumps(state).encode()).decode()
+
+
+@pytest.fixture
+def sealed() -> Callable[[Any], str]:
+    """A spawner's state as it travels."""
+    return seal
 
 
 @pytest.fixture
@@ -112,10 +132,9 @@ def opened() -> Callable[[Spec], dict[str, Any]]:
 
 
 @pytest.fixture
-async def crew(house: Any, database: Database) -> AsyncIterator[Callable[..., Hand]]:
-    """Makes workers; there is ada. In the end the views are what the log says."""
+async def crew(house: Any, database: Database, vault_key: str) -> AsyncIterator[Callable[..., Hand]]:
+    """Makes workers; there are ada, and root, who administers. In the end the views are what the log says."""
     await house.person("ada")
+    await house.person("root", admin=True)
     yield lambda *args, **more: Hand(house, *args, **more)
-    from conftest import KEY  # type: ignore[attr-defined]  # noqa: PLC0415
-
-    assert await verify(database.api_dsn, KEY) == []
+    assert await verify(database.api_dsn, vault_key) == []

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from hubbub_spawner_worker.classic.facades import server_at
+from hubbub_spawner_worker.classic.logs import backend_log
 from hubbub_spawner_worker.hosted import Hosted, url_of
 
 _STOP_PATIENCE = 60.0
+_LOG_PATIENCE = 4.0
 _STEPS = ("interrupt_timeout", "term_timeout", "kill_timeout")
 
 
@@ -39,6 +41,10 @@ class ClassicHosted(Hosted):
     async def stop(self) -> str | None:
         self.spawner._stop_pending = True  # noqa: SLF001
         return await super().stop()
+
+    async def log(self, lines: int) -> str:
+        found = await self.seat.call(backend_log, self.spawner, lines, patience=_LOG_PATIENCE)
+        return await super().log(lines) if found is None else str(found)
 
     async def release(self) -> None:
         """There is nothing of ours to let go of."""

@@ -82,7 +82,7 @@ def _told(wanted: Any) -> str:
 def its_config(kind: type[Any], config: Config) -> Config:
     """*config* without the options that *kind* does not have: named in a warning now, not at every start.
 
-    Raises NoSpawner for a value that an option cannot have. A classic class gets all as it is.
+    A classic class gets all as it is.
     """
     if is_classic(kind):
         return config
@@ -95,7 +95,6 @@ def its_config(kind: type[Any], config: Config) -> Config:
         if name not in known:
             log.warning("spawner.option_unknown", option=f"c.{section}.{name}", spawner=kind.__name__)
             del found[section][name]
-    _check(kind, found)
     return found
 
 
@@ -107,14 +106,19 @@ def _options(kind: type[Any], config: Config) -> Iterator[tuple[str, str, Any]]:
                 yield section, name, value
 
 
-def _check(kind: type[Any], config: Config) -> None:
-    """By trying: otherwise the first to be told would be those who start a server."""
+def check(kind: type[Any], config: Config) -> None:
+    """Raises NoSpawner for a value that an option cannot have: else the first to be told would be who starts a server.
+
+    By trying it out; what a classic class says to it is seen when it starts.
+    """
+    if is_classic(kind):
+        return
     try:
         probe = kind()
     except Exception:
-        return  # of the operator's own, and wants more than nothing: it will be seen when it starts
+        return  # of the operator's own, and wants more than nothing: likewise
     for section, name, value in _options(kind, config):
-        if flaw := _flaw(probe, name, value):
+        if flaw := _flaw(probe, name, value) if probe.has_trait(name) else "":
             raise NoSpawner(f"c.{section}.{name}: {flaw}")
 
 

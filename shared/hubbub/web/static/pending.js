@@ -47,13 +47,9 @@ function say(frame) {
   log.scrollTop = log.scrollHeight;
 }
 
-/** HTML is the operator's: their spawner has said it so, to show a link perhaps. No script in it is ever run. */
+/** Words only: the page of a failure shows a spawner's HTML, and until then nothing is worth a link. */
 function write(element, { message, html_message: html }) {
-  if (html) {
-    element.innerHTML = html;
-  } else {
-    element.textContent = message;
-  }
+  element.textContent = message || new DOMParser().parseFromString(html, "text/html").body.textContent;
 }
 
 cancel.addEventListener("click", async () => {
