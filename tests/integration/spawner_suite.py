@@ -184,8 +184,7 @@ class SpawnerSuite:
 
     async def test_its_progress_is_told_until_it_is_ready(self, stage: Stage):
         starting = asyncio.create_task(stage.start(delay=1))
-        await eventually(lambda: _is_pending(stage), 10, "a start to look at")
-        frames = [frame async for frame in _progress(stage)]
+        frames = [frame async for frame in progress_of(stage)]
         assert (frames[0]["progress"], frames[0]["message"]) == (0, "Server requested")
         assert frames[-1]["ready"] is True and frames[-1]["progress"] == 100
         assert frames[-1]["url"] == f"/user/{stage.kind.person}/"
@@ -257,7 +256,9 @@ async def _is_held(stage: Stage, other_than: str | None = None) -> bool:
         return False
 
 
-async def _progress(stage: Stage) -> AsyncIterator[dict[str, Any]]:
+async def progress_of(stage: Stage) -> AsyncIterator[dict[str, Any]]:
+    """What people are told of the start that is to come, until it is over."""
+    await eventually(lambda: _is_pending(stage), 10, "a start to look at")
     url = f"{stage.hub.url}hub/api{stage.path}/progress"
     headers = {"Authorization": f"token {TOKEN}"}
     async with stage.hub.session.get(url, headers=headers, timeout=aiohttp.ClientTimeout(60)) as response:

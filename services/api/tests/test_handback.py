@@ -1,5 +1,6 @@
 """What a start tells of its server's API token: that it goes on with an old one, and what it may do."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hubbub.domain.server_messages import ReportExit, ReportStarted
 from hubbub.domain.server_states import Running, Started, Stopped, Stopping
 from hubbub.rpc import ReportScopes
 from hubbub.tokens import token_hash
+from hubbub.verify import verify
 from hubbub_api.expiry import expire
 from hubbub_api.testing import LATER, Worker
 
@@ -21,10 +23,13 @@ def options(request: pytest.FixtureRequest) -> Options:
 
 
 @pytest.fixture
-async def worker(house) -> Worker:
-    """One of a pool whose containers sleep when they are stopped; there is ada."""
+async def worker(house, database, vault_key) -> AsyncIterator[Worker]:
+    """One of a pool whose containers sleep when they are stopped; there is ada. In the end the views are what the log
+    says.
+    """
     await house.person("ada")
-    return Worker(house, reach="host")
+    yield Worker(house, reach="host")
+    assert await verify(database.api_dsn, vault_key) == []
 
 
 async def token_of(house, server: str) -> str | None:

@@ -95,7 +95,7 @@ class Adoption:
         process = await hosted.seat.call(self._process, record, patience=_FINDING_PATIENCE)
         if process is None:
             log.info("server.dead", server=record.server, attempt=record.attempt, pid=record.pid)
-            workload.place.leave()
+            workload.leave()
             return None
         hosted.spawner.adopt(process)
         return workload

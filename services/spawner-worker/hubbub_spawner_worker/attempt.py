@@ -71,6 +71,11 @@ class Attempt:
         sealed = self.workshop.seal(state)
         return self.report(ReportState(attempt=self.spec.attempt, worker=self.workshop.worker, sealed=sealed), 0)
 
+    def leave(self) -> None:
+        """Nothing of it is here any more."""
+        self.place.leave()
+        self.hosting.forget(self.spec)
+
     async def end_progress(self) -> None:
         if self.progress is not None:
             await cancel(self.progress)

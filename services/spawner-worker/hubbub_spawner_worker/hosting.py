@@ -134,6 +134,11 @@ class Hosting:
         """Wait for the first answer at *url*: the version of JupyterHub that it names, or ""."""
         return await response.version_of(f"{url}{hosted.probe}", self._issuer.probe if self._issuer else None)
 
+    def forget(self, spec: Spec) -> None:
+        """The attempt is over: nobody needs its certificate any more."""
+        if self._issuer:
+            self._issuer.remove(spec.server, spec.attempt)
+
     # Forms --------------------------------------------------------------------------------
 
     async def form_spawner(self, asked: FormAsked) -> "FormHosted":

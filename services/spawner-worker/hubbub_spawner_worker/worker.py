@@ -24,6 +24,7 @@ from hubbub_spawner_worker.holding import Holding, Lost
 from hubbub_spawner_worker.hosting import Hosting
 from hubbub_spawner_worker.logs import Backend
 from hubbub_spawner_worker.reports import Reporter
+from hubbub_spawner_worker.spawners import LocalProcessSpawner
 from hubbub_spawner_worker.workload import LOST, Workload, owed
 from hubbub_spawner_worker.workshop import Workshop
 
@@ -216,7 +217,7 @@ class Worker:
         """Of one that we hold, and whose log is not in our files."""
         held = self._held.get(server)
         hosted = held.workload.hosted if held else None
-        return None if hosted is None or hosted.reach == "process" else hosted.log
+        return None if hosted is None or isinstance(hosted.spawner, LocalProcessSpawner) else hosted.log
 
     def check_all(self) -> None:
         """We may have been unheard for long enough to lose what we hold."""

@@ -140,7 +140,7 @@ class Workload(Attempt):
         """Until it is gone: a failure here is not reported, but tried again."""
         await self.end_progress()
         if self.flaw is not None or not self.begun:
-            self.place.leave()
+            self.leave()
             return self.exited(None)
         pause = 0.1
         while (status := await self._try_to_stop()) is None:
@@ -163,7 +163,7 @@ class Workload(Attempt):
 
     async def _gone(self, hosted: Hosted, status: str | None) -> Report:
         resumes = hosted.resumes
-        self.place.leave()
+        self.leave()
         await hosted.leave()
         return self.exited(status, resumes=resumes)
 
@@ -179,7 +179,7 @@ class Workload(Attempt):
             return False
         record = self.workshop.spool.read(self.spec.server, self.spec.attempt)
         if record is None or record.pid is None or self.hosted is None:
-            self.place.leave()
+            self.leave()
             return False
         await self._stop()
         return True

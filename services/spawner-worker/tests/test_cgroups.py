@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from hubbub.domain.server_messages import ReportExit
+from hubbub.domain.server_states import Running, Stopped
+from hubbub_spawner_worker import cgroups as cgroups_module
 from hubbub_spawner_worker import gate
 from hubbub_spawner_worker.cgroup_homes import Home, Homes, find_homes
 from hubbub_spawner_worker.cgroups import NO_LIMITS, Cgroup, Cgroups, Limits, NoCgroup, configured
@@ -218,3 +221,64 @@ def test_the_name_tells_hub_server_and_attempt(homes, tmp_path):
     (name,) = names
     ours, hub, attempt = name.split("-", 2)
     assert (ours, len(hub), attempt) == ("hubbub", 12, "managed%3aa%2fb.7")
+
+
+# In a worker ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def leaves(standin):
+    """The command of a server with a child that has left its session, and told its pid."""
+    return ["/bin/sh", "-c", "setsid sh -c 'echo $$; exec sleep 1000' & exec \"$@\"", "sh", *standin]
+
+
+async def test_a_server_is_stopped_with_all_that_it_has_begun(homes, hire, api, record_of, tmp_path, leaves, gone):
+    await hire(cmd=leaves)
+    await api.start("s1")
+    await api.until_is("s1", Running)
+    child, folders = int(first_line(tmp_path / "log/servers/s1.log")), record_of("s1")["cgroups"]
+    assert existing(folders) == folders != []
+    await api.stop("s1")
+    await api.until_is("s1", Stopped)
+    assert gone(child)
+    assert not existing(folders)
+
+
+async def test_what_a_server_left_that_died_unwatched_is_gone_too(homes, hire, api, record_of, tmp_path, leaves, gone):
+    first = await hire(cmd=leaves)
+    await api.start("s1")
+    await api.until_is("s1", Running)
+    child, record = int(first_line(tmp_path / "log/servers/s1.log")), record_of("s1")
+    await first.dismiss()
+    os.kill(record["pid"], signal.SIGKILL)
+    assert gone(record["pid"])
+    await hire(cmd=leaves)
+    assert gone(child)
+    assert not existing(record["cgroups"])
+
+
+async def test_a_server_that_starves_says_so(homes, hire, api, standin):
+    hungry = [*standin[:1], "-c", f"x = b'x' * {400 * MB}"]
+    await hire(cmd=hungry, mem_limit="100M")
+    await api.start("s1")
+    await api.until(lambda: api.reported(ReportExit))
+    (report,) = api.reported(ReportExit)[:1]
+    assert report.status == "-9: out of memory, of which it may have 104857600 bytes"
+
+
+@pytest.mark.parametrize(("option", "times"), [("mem_limit", 1), ("cpu_guarantee", 1), ("start_timeout", 0)])
+async def test_a_worker_without_cgroups_says_so_at_its_start_if_limits_are_wanted(
+    hire, monkeypatch, capsys, option, times
+):
+    flaws = dict.fromkeys(("memory", "cpu"), "no cgroups are mounted")
+    monkeypatch.setattr(cgroups_module, "find_homes", lambda: Homes(flaws=flaws))
+    await hire(**{option: 1})
+    assert capsys.readouterr().out.count("cgroups.no_limits") == times
+
+
+def existing(folders):
+    return [folder for folder in folders if Path(folder).exists()]
+
+
+def first_line(path):
+    return path.read_text().partition("\n")[0]

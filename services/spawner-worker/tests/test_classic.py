@@ -1,6 +1,7 @@
 """JupyterHub's own spawner classes, and subclasses of them, hosted as they are."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -81,6 +82,8 @@ async def test_a_worker_that_comes_back_takes_up_what_it_had(api, classic, is_al
     await api.until(lambda: api.holder("s1"))
     assert isinstance(api.states["s1"], Running)
     os.kill(pid, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, 0)  # the worker that began it is this process, and JupyterHub takes a zombie for alive
     stopped = await api.until_is("s1", Stopped)
     assert stopped.crashed is not None
 
@@ -208,7 +211,8 @@ async def test_options_that_cannot_be_applied_are_a_400(api, classic):
     await classic(apply_user_options={"port": "port"})
     await api.start("s1", options={"port": "many"})
     failure = (await api.until_is("s1", Stopped)).failure
-    assert (failure.status, failure.message) == (400, "Invalid user options")
+    assert failure.status == 400
+    assert failure.message.startswith("Invalid user options")
 
 
 class Slow(Classic):

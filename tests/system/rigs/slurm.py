@@ -53,6 +53,9 @@ class SlurmRig:
         """Jobs that are not over."""
         return run("squeue", "--noheader", "--format=%i", environ=self.environ).split()
 
+    def owner(self, job: str) -> str:
+        return run("squeue", "--noheader", "--format=%u", f"--jobs={job}", environ=self.environ).strip()
+
     def kill(self, job: str) -> None:
         run("scancel", "--signal=KILL", "--full", job, environ=self.environ)
 
