@@ -32,7 +32,6 @@ class Options:
     def __init__(self, traits: Config, settings: Settings | None = None) -> None:
         self.traits = traits
         self._settings = settings or Settings(instance="")
-        self._spawners: dict[str, SpawnerOptions] = {}
         self.hub = read(traits, ("JupyterHub",), Hub)
         self.ours = self._ours()
         #: Every pool of workers, by name.
@@ -201,10 +200,7 @@ class Options:
 
     def spawner_of(self, pool: str) -> SpawnerOptions:
         """The options of the pool's Spawner class."""
-        if pool not in self._spawners:
-            sections = ("Spawner", *class_names(self.spawner_class_of(pool)))
-            self._spawners[pool] = read(self.traits, sections, SpawnerOptions)
-        return self._spawners[pool]
+        return read(self.traits, ("Spawner", *class_names(self.spawner_class_of(pool))), SpawnerOptions)
 
     def size_of(self, pool: str) -> pools.Size:
         """What this process takes if it is a worker of *pool*."""

@@ -1,35 +1,66 @@
 """Places where a test can cut a process in two. Outside tests a call costs one comparison.
 
-HUBBUB_FAULT is `point:n:marker`: the process that comes to *point* for the nth time (each counts for itself)
-kills itself there (SIGKILL), if the file *marker* does not exist yet; the file is made first, so that the
-process that takes its place passes. Nothing is counted before the folder of *marker* exists: making it arms
-the plan.
+HUBBUB_FAULT names a folder. A file `plan` in it says `point:n:how`: the process that comes to *point* for the nth
+time since (each counts for itself) takes the plan, by renaming it to `struck.<its process id>`, and is struck there.
+*how* is `kill` (SIGKILL), `stop` (SIGSTOP) or `cut`: for `CUT` seconds it has no connection to the bus.
 """
 
 import os
 import signal
+import socket
+import sys
+import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
-_PLAN = os.environ.get("HUBBUB_FAULT", "")
-_seen = 0
+#: Seconds.
+CUT = 4.0
+
+_FOLDER = os.environ.get("HUBBUB_FAULT", "")
+_seen: tuple[str, int] = ("", 0)
 
 
 def point(name: str) -> None:
     """Here a process may die."""
-    if _PLAN:
-        _maybe_die(name)
+    if _FOLDER:
+        _maybe(name, Path(_FOLDER))
 
 
-def _maybe_die(name: str) -> None:
+def _maybe(name: str, folder: Path) -> None:
     global _seen  # noqa: PLW0603 - counts for the whole process
-    wanted, number, marker = _PLAN.split(":", 2)
-    if wanted != name or not Path(marker).parent.is_dir():
-        return
-    _seen += 1
-    if _seen < int(number):
-        return
+    plan = folder / "plan"
     try:
-        Path(marker).touch(exist_ok=False)
-    except FileExistsError:
+        text = plan.read_text()
+        wanted, number, how = text.split(":")
+        if wanted != name:
+            return
+        _seen = (text, _seen[1] + 1 if _seen[0] == text else 1)
+        if _seen[1] < int(number):
+            return
+        plan.rename(folder / f"struck.{os.getpid()}")
+    except FileNotFoundError:  # nothing is planned, or somebody else was quicker
         return
-    os.kill(os.getpid(), signal.SIGKILL)
+    _seen = ("", 0)
+    if how == "cut":
+        _cut(int(urlsplit(os.environ["HUBBUB_NATS_URL"].split(",")[0]).port or 4222))
+    else:
+        os.kill(os.getpid(), signal.SIGSTOP if how == "stop" else signal.SIGKILL)
+
+
+def _cut(port: int) -> None:
+    until = time.monotonic() + CUT
+
+    def refuse(event: str, arguments: tuple[object, ...]) -> None:
+        if event == "socket.connect" and time.monotonic() < until:
+            address = arguments[1]
+            if isinstance(address, tuple) and address[1] == port:
+                raise ConnectionRefusedError("by a plan of a test")
+
+    sys.addaudithook(refuse)  # it stays for ever, but refuses nothing later
+    for entry in list(Path("/proc/self/fd").iterdir()):
+        try:
+            with socket.socket(fileno=os.dup(int(entry.name))) as one:
+                if one.getpeername()[1] == port:
+                    one.shutdown(socket.SHUT_RDWR)
+        except (OSError, IndexError, TypeError):  # no socket, or not connected
+            continue

@@ -20,6 +20,7 @@ def permissions(pools: Sequence[str]) -> dict[str, dict[str, list[str]]]:
                 "hub.ticket.>",
                 "hub.holder.*",
                 "hub.form.*",
+                "hub.forget.*",
                 "hub.heartbeat.log",
                 "$JS.API.>",
                 "$JS.FC.>",
@@ -57,6 +58,6 @@ def permissions(pools: Sequence[str]) -> dict[str, dict[str, list[str]]]:
                 f"$JS.ACK.TICKETS.pool-{pool}.>",
                 "_INBOX_api.>",
             ],
-            "subscribe": ["hub.holder.*", f"hub.form.{pool}", f"_INBOX_pool-{pool}.>"],
+            "subscribe": ["hub.holder.*", f"hub.form.{pool}", f"hub.forget.{pool}", f"_INBOX_pool-{pool}.>"],
         }
     return users

@@ -58,7 +58,7 @@ async def enter(nats: NatsServer) -> AsyncIterator[Enter]:
 
 PUBLISH = {
     "api": (
-        ["hub.event.server.s1", "hub.ticket.pool.gpu", "hub.holder.w1", "hub.form.gpu", "hub.heartbeat.log",
+        ["hub.event.server.s1", "hub.ticket.pool.gpu", "hub.holder.w1", "hub.form.gpu", "hub.forget.gpu", "hub.heartbeat.log",
          "_INBOX_pool-gpu.x.y", "_INBOX_poller.x.y", "_INBOX_proxy-sync.x.y"],
         ["hub.rpc.claim.gpu.w1", "hub.progress.s1.1", "hub.logs.s1.l1", "hub.liveness.x.y", "$SYS.REQ.SERVER.PING"],
     ),
@@ -66,7 +66,7 @@ PUBLISH = {
         ["hub.rpc.claim.default.w1", "hub.rpc.report.default.w1", "hub.progress.s1.1", "hub.logs.s1.l1",
          "hub.heartbeat.spawner-worker.w1", "$JS.API.CONSUMER.MSG.NEXT.TICKETS.pool-default", "_INBOX_api.x.y"],
         ["hub.rpc.claim.gpu.w1", "hub.rpc.report.gpu.w1", "hub.rpc.lease.poller.p1", "hub.rpc.routed.proxy.p1",
-         "hub.event.server.s1", "hub.ticket.pool.default", "hub.holder.w1", "hub.form.default",
+         "hub.event.server.s1", "hub.ticket.pool.default", "hub.holder.w1", "hub.form.default", "hub.forget.default",
          "hub.liveness.spawner-worker.w2", "hub.heartbeat.log", "hub.heartbeat.poller.p1", "hub.activity",
          "_INBOX_pool-gpu.x.y", "_INBOX_poller.x.y", "$JS.API.CONSUMER.MSG.NEXT.TICKETS.pool-gpu",
          "$JS.API.STREAM.DELETE.EVENTS", "$JS.API.STREAM.PURGE.TICKETS", "$JS.API.STREAM.MSG.GET.EVENTS",

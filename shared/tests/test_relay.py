@@ -166,3 +166,21 @@ async def test_a_leader_that_was_replaced_cannot_mix_in(house: House) -> None:
     await house.commit(5, "q")
     await eventually(reaches(bus, 10))
     assert await sent(bus) == list(range(1, 11))
+
+
+async def test_what_waits_for_another_worker_has_a_ticket_too(house: House) -> None:
+    """So has what is left of an attempt; and again when the bus has forgotten everything."""
+    relay, running = await house.relay()
+    await house.start_server("s1", "gpu")
+    worker = await house.bus("pool-gpu")
+    tickets = await worker.js.pull_subscribe_bind(consumer="pool-gpu", stream="TICKETS")
+    [ticket] = await tickets.fetch(1, timeout=5)
+    await ticket.ack()
+    await house.lose_server("s1")
+    [ticket] = await tickets.fetch(1, timeout=5)
+    await ticket.ack()
+    assert relay.leads
+    await end(running)
+    await house.relay()
+    [ticket] = await tickets.fetch(1, timeout=5)
+    assert ticket.subject == "hub.ticket.pool.gpu"

@@ -108,19 +108,29 @@ async def pids(hub: Hub, names: Iterable[str]) -> dict[str, int]:
     return {name: answer["pid"] if answer else 0 for name, answer in zip(names, answers, strict=True)}
 
 
-class Fault:
-    """A plan of `hubbub.faults`, for the environment of a hub."""
+class Faults:
+    """Plans of `hubbub.faults`, one at a time; `environ` is for a hub that is to follow them."""
 
-    def __init__(self, folder: Path, point: str, number: int = 3) -> None:
-        self._marker = folder / "armed" / "marker"
-        self.environ = {"HUBBUB_FAULT": f"{point}:{number}:{self._marker}"}
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.environ = {"HUBBUB_FAULT": str(folder)}
 
-    def arm(self) -> None:
-        self._marker.parent.mkdir()
+    def arm(self, point: str, number: int = 1, how: str = "kill") -> None:
+        """The process that comes to *point* for the *number*th time is struck."""
+        self.disarm()
+        unfinished = self._folder / "unfinished"
+        unfinished.write_text(f"{point}:{number}:{how}")
+        unfinished.rename(self._folder / "plan")
+
+    def disarm(self) -> None:
+        self._folder.mkdir(exist_ok=True)
+        for path in self._folder.iterdir():
+            path.unlink()
 
     @property
-    def struck(self) -> bool:
-        return self._marker.exists()
+    def struck(self) -> int:
+        """The process that was struck; 0 for none yet."""
+        return next((int(path.suffix[1:]) for path in self._folder.glob("struck.*")), 0)
 
 
 class without:  # noqa: N801 - reads as a preposition where it is used

@@ -27,6 +27,7 @@ from hubbub_api.auth_states import AuthStates
 from hubbub_api.certify import Certifier
 from hubbub_api.claims import Claims
 from hubbub_api.colleagues import Colleagues
+from hubbub_api.farewells import Farewells
 from hubbub_api.forms import Forms
 from hubbub_api.forward import Auths
 from hubbub_api.hellos import Hellos
@@ -91,6 +92,7 @@ async def serve(settings: Settings, options: Options, stop: asyncio.Event, began
         keeper = ManagedServices(pool, committer, bus, options, services)
         bus_key = sealer(settings.bus_key)
         app[keys.FORMS] = Forms(bus, bus_key, options)
+        app[keys.FAREWELLS] = Farewells(bus, bus_key, options)
         claims = Claims(
             pool, committer, Specs(pool, vault, bus_key, options, access.roles, services), options, colleagues
         )

@@ -151,7 +151,7 @@ class Claims:
             host=asked.host,
             token=token,
             deadline=tx.now + patience,
-            reach=asked.reach,
+            reach=asked.reach if state.user else "process",
         )
         await tx.act(SERVERS, row["id"], claim)
         about = self._of_person(row["name"], state) if state.user else self._of_service(row["id"], state)

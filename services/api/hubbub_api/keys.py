@@ -10,6 +10,7 @@ from hubbub.follow import Follower
 from hubbub.handle import Committer
 from hubbub.vault import Vault
 from hubbub_api.activity import Activities
+from hubbub_api.farewells import Farewells
 from hubbub_api.forms import Forms
 from hubbub_api.models import Models
 from hubbub_api.places import Places
@@ -21,6 +22,7 @@ FOLLOWER = web.AppKey("follower", Follower)
 VAULT = web.AppKey("vault", Vault)
 BUS = web.AppKey("bus", Bus)
 FORMS = web.AppKey("forms", Forms)
+FAREWELLS = web.AppKey("farewells", Farewells)
 PLACES = web.AppKey("places", Places)
 ACTIVITIES = web.AppKey("activities", Activities)
 MODELS = web.AppKey("models", Models)
@@ -34,6 +36,7 @@ __all__ = [
     "BUS",
     "COMMITTER",
     "ENDING",
+    "FAREWELLS",
     "FOLLOWER",
     "FORMS",
     "MODELS",

@@ -34,16 +34,16 @@ ONE = "/orphans/{server_id}/{attempt}"
 SCOPE = "admin:servers"
 
 _LISTED = """
-    select s.id, u.name as user, s.name, s.kind, l.*, e.recorded_at, split_part(x.holder, ' ', 1) as worker,
-           count(*) over () as total
-    from servers s
-    cross join lateral json_to_recordset(s.state::json -> 'leftovers')
-        as l (attempt int, host text, pool text, reach text, reason text, url text)
-    left join users u on u.id = s.user_id
-    left join leases x on x.name = 'leftover:' || s.id || ':' || l.attempt and x.until > now()
-    left join lateral (select recorded_at from events e where e.stream = 'server-' || s.id and e.type = 'OrphanFound'
+    select l.*, u.name as user, e.recorded_at, split_part(x.holder, ' ', 1) as worker from (
+        select s.id, s.number, s.user_id, s.name, s.kind, l.*, count(*) over () as total from servers s
+        cross join lateral json_to_recordset(s.state::json -> 'leftovers')
+            as l (attempt int, host text, pool text, reach text, reason text, url text)
+        where s.leftovers > 0 order by s.number, l.attempt limit $1 offset $2
+    ) l left join users u on u.id = l.user_id
+    left join leases x on x.name = 'leftover:' || l.id || ':' || l.attempt and x.until > now()
+    left join lateral (select recorded_at from events e where e.stream = 'server-' || l.id and e.type = 'OrphanFound'
         and (e.data::json ->> 'attempt')::int = l.attempt order by e.version desc limit 1) e on true
-    where s.leftovers > 0 order by s.number, l.attempt limit $1 offset $2
+    order by l.number, l.attempt
 """
 _TOTAL = "select coalesce(sum(leftovers), 0) from servers where leftovers > 0"
 _OWNER = "select name from users where id = $1"

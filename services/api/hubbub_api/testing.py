@@ -137,6 +137,25 @@ class Worker:
         assert isinstance(state, Known)
         return state
 
+    async def position(self) -> int:
+        """Of the log: it does not move if nothing happens."""
+        return int(await self.house.pool.fetchval("select position from log_head"))
+
+    async def own(self, server: str) -> list[str]:
+        """The ids of the server's tokens, its browsers' too, in the order they were issued in."""
+        rows = await self.house.pool.fetch("select id from tokens where server = $1 order by number", server)
+        return [row["id"] for row in rows]
+
+    async def token_of(self, server: str) -> str | None:
+        """The id of the one that it goes on with."""
+        found: str | None = await self.house.pool.fetchval("select token from servers where id = $1", server)
+        return found
+
+    async def may(self, secret: str) -> set[str]:
+        """What the API lets the holder of a token do; nothing if it is revoked."""
+        answer = await self.house.ask("/hub/api/user", token=secret)
+        return set((await answer.json())["scopes"]) if answer.status == 200 else set()
+
     async def token(self, id: str | None) -> Token:
         state = TOKENS.decode_state(await self.house.pool.fetchval("select state from tokens where id = $1", id))
         assert isinstance(state, Token)

@@ -20,7 +20,7 @@ from hubbub_api.answers import answer, asked, object_of, refuse, shaped
 from hubbub_api.commit import commit
 from hubbub_api.endpoint import Endpoints
 from hubbub_api.idempotency import Repeated, key_of
-from hubbub_api.keys import MODELS, POOL, VIEWS
+from hubbub_api.keys import FAREWELLS, MODELS, POOL, VIEWS
 from hubbub_api.removal import remove_server
 from hubbub_api.rows import ServerRow, untouched
 from hubbub_api.schemas import Server, some_of
@@ -229,6 +229,9 @@ async def stop(request: web.Request) -> web.Response:
         if server.active:
             return web.Response(status=202, content_type="text/plain")
 
+    farewells = request.app[FAREWELLS]
+    gone = await farewells.gather(request.app[VIEWS], user, [server]) if server is not None and remove else []
+
     async def settle(tx: Transaction) -> None:
         """A server that never was is known from now on, as JupyterHub does it."""
         if server is None:
@@ -239,4 +242,6 @@ async def stop(request: web.Request) -> web.Response:
     async def render(_: Views, __: None) -> web.Response:
         return web.Response(status=204)
 
-    return await commit(request, identity, settle, render)
+    response = await commit(request, identity, settle, render)
+    farewells.say(gone)
+    return response

@@ -20,7 +20,7 @@ from hubbub_api import servers
 from hubbub_api.answers import answer, asked, page_of, query_of
 from hubbub_api.commit import commit
 from hubbub_api.endpoint import LONG_LIST, Endpoints
-from hubbub_api.keys import ACTIVITIES, MODELS, VIEWS
+from hubbub_api.keys import ACTIVITIES, FAREWELLS, MODELS, VIEWS
 from hubbub_api.models import READ_USER
 from hubbub_api.removal import remove_user
 from hubbub_api.rows import UserRow
@@ -285,10 +285,16 @@ async def remove(request: web.Request) -> web.Response:
         if gone.active:
             raise ApiError(400, f"{name}'s server is in the process of stopping, please wait.")
 
+    farewells = request.app[FAREWELLS]
+    every = (await request.app[VIEWS].servers_of([user.id])).get(user.id, [])
+    gone = await farewells.gather(request.app[VIEWS], user, every)
+
     async def body(tx: Transaction) -> None:
         await remove_user(tx, user.id)
 
     async def render(_: Views, __: None) -> web.Response:
         return web.Response(status=204)
 
-    return await commit(request, identity, body, render, [(USERS, user.id)])
+    response = await commit(request, identity, body, render, [(USERS, user.id)])
+    farewells.say(gone)
+    return response

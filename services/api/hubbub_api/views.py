@@ -8,6 +8,7 @@ import asyncpg
 import msgspec
 
 from hubbub.batch import Batch
+from hubbub.domain.group import Group
 from hubbub.transaction import Transaction
 from hubbub.vault import Fetches, Vault
 from hubbub_api.rows import ServerRow, UserRow, server_of, user_of
@@ -23,6 +24,8 @@ _SERVERS = f"""
     from servers s join users u on u.id = s.user_id
     left join activity a on a.subject = 'server:' || s.id left join vault v on v.key = 'options:' || s.id
 """
+
+_PROPERTIES = "select g.name, g.state from groups g join members m on m.group_id = g.id where m.user_id = $1"
 
 
 class Views:
@@ -85,8 +88,18 @@ class Views:
 
     async def state(self, server: ServerRow) -> Any:
         """What its spawner remembers; None if nothing."""
-        row = await self.row("select value from vault where key = $1", f"state:{server.id}")
-        return (await self._opened({server: row["value"]})).get(server.id) if row else None
+        return (await self.states([server])).get(server.id)
+
+    async def states(self, servers: Iterable[ServerRow]) -> dict[str, Any]:
+        """What their spawners remember, by server id; a server of which nothing is known is left out."""
+        by_key = {f"state:{server.id}": server for server in servers}
+        rows = await self.fetch("select key, value from vault where key = any($1)", list(by_key))
+        return await self._opened({by_key[row["key"]]: row["value"] for row in rows})
+
+    async def properties(self, user: UserRow) -> dict[str, dict[str, Any]]:
+        """Those of the groups that a user is in, by name. No query if they are in none."""
+        rows = await self.fetch(_PROPERTIES, user.id) if user.groups else []
+        return {row["name"]: msgspec.json.decode(row["state"], type=Group).properties for row in rows}
 
     async def auth_state(self, user: UserRow) -> Any:
         """What was learnt about a user at login; None if nothing. No query if their key is known."""

@@ -38,6 +38,7 @@ from hubbub.web.request import Gate
 from hubbub_api import app as application
 from hubbub_api import keys
 from hubbub_api.activity import Activities
+from hubbub_api.farewells import Farewells
 from hubbub_api.forms import Forms
 from hubbub_api.forward import Auths
 from hubbub_api.models import Models
@@ -163,6 +164,7 @@ async def api(dsn: str, options: Options) -> AsyncIterator[House]:
         app[keys.FOLLOWER] = Follower(dsn)
         app[keys.PLACES] = Places(pool)
         app[keys.FORMS] = forms = Answers(options)
+        app[keys.FAREWELLS] = Farewells(None, None, options)  # type: ignore[arg-type]
         running = asyncio.create_task(committer.run())
         async with TestClient(TestServer(app), cookie_jar=DummyCookieJar()) as client:
             yield House(client, pool, committer, app[keys.VIEWS], forms)

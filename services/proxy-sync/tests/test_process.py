@@ -121,7 +121,8 @@ async def test_killed_on_its_way_it_ends_up_right(
     house: FakeHouse, begin: Begin, environment: dict[str, str], tmp_path: Path, point: str
 ) -> None:
     house.wanted |= {name: server(name) for name in ("ada", "bob")}
-    first = await begin(HUBBUB_FAULT=f"{point}:1:{tmp_path / 'marker'}")
+    (tmp_path / "plan").write_text(f"{point}:1:kill")
+    first = await begin(HUBBUB_FAULT=str(tmp_path))
     async with asyncio.timeout(20):
         assert await first.wait() == -signal.SIGKILL
     await _said(await begin(), "proxy-sync.ready")

@@ -42,6 +42,8 @@ async def work(settings: Settings, options: Options, stop: asyncio.Event) -> Non
 async def _work(settings: Settings, options: Options, connection: bus.Bus, workshop: Workshop) -> None:
     issuer = await _issuer(settings, connection, workshop) if options.hub.internal_ssl else None
     worker = Worker(connection, workshop, pool=settings.pool, lease=settings.lease_seconds, issuer=issuer)
+    if settings.pool not in options.pools:
+        log.warning("pool.unknown", pool=settings.pool, known=list(options.pools))  # nothing will start here
     ready = partial(service.announce, NAME, worker=workshop.worker, pool=settings.pool, host=workshop.host)
     await worker.run(ready)
 

@@ -7,6 +7,7 @@ from typing import Protocol
 import msgspec
 import structlog
 
+from hubbub import faults
 from hubbub.bus import Bus
 from hubbub.domain.server_messages import ReportFound
 from hubbub.domain.server_states import Server
@@ -60,7 +61,9 @@ class Adoption:
             found=tuple(_found(workload) for workload in found),
             options=self._workshop.options.hashes,
         )
+        faults.point("worker.hello")
         welcome = await self._bus.ask_until_answered(self._subject, message, Welcome)
+        faults.point("worker.welcomed")
         if welcome.refused is not None:
             raise WrongConfiguration(welcome.refused.message)
         if len(welcome.answers) != len(found):

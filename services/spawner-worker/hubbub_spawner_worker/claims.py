@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
+from uuid import uuid4
 
 import msgspec
 import nats
@@ -135,8 +136,13 @@ class Claims:
         self.open = True
         try:
             claim = Claim(
-                host=self._host, hashes=tuple(tokens), room=max(0, min(_MOST, self._taker.room())), reach=self._reach
+                host=self._host,
+                hashes=tuple(tokens),
+                room=max(0, min(_MOST, self._taker.room())),
+                reach=self._reach,
+                id=uuid4().hex,
             )
+            faults.point("worker.claiming")
             with telemetry.span("worker.claim"):
                 claimed = await self._answer(claim)
             faults.point("worker.claimed")

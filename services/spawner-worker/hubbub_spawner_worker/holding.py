@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import structlog
 
-from hubbub import telemetry
+from hubbub import faults, telemetry
 from hubbub.domain.server_states import Server
 from hubbub.rpc import Answer, Report
 from hubbub_spawner_worker.plugin import cancel
@@ -74,7 +74,12 @@ class Holding:
                         return state
         finally:
             await cancel(doing)
-        return await self._report(doing.result())
+        report = doing.result()
+        name = type(report.report).__name__
+        faults.point(f"worker.telling.{name}")
+        state = await self._report(report)
+        faults.point(f"worker.told.{name}")
+        return state
 
     async def _done_or_told(self, doing: asyncio.Task[Report]) -> None:
         telling = asyncio.create_task(self.told.wait())

@@ -11,6 +11,7 @@ import msgspec
 from hubbub.domain import names
 from hubbub.domain.names import client_id
 from hubbub.domain.server_messages import Reach
+from hubbub.farewell_messages import Gone
 from hubbub.form_messages import FormAsked
 from hubbub.managed import Managed, id_of
 from hubbub.rpc import Person, Spec
@@ -18,8 +19,9 @@ from hubbub_spawner_worker import response
 from hubbub_spawner_worker.certificates import Certificates, Issuer
 from hubbub_spawner_worker.failures import Failures
 from hubbub_spawner_worker.floor import Floor, Here, Seat
+from hubbub_spawner_worker.form_hosted import FormHosted
 from hubbub_spawner_worker.handler import Handler, files_of
-from hubbub_spawner_worker.hosted import PREPARE_PATIENCE, Hosted, Launch, settled
+from hubbub_spawner_worker.hosted import PREPARE_PATIENCE, Hosted, Launch
 from hubbub_spawner_worker.spawners import Group, Hub, Spawner, User
 from hubbub_spawner_worker.spawners.loading import is_classic
 from hubbub_spawner_worker.spawners.service import ServiceSpawner
@@ -141,7 +143,7 @@ class Hosting:
 
     # Forms --------------------------------------------------------------------------------
 
-    async def form_spawner(self, asked: FormAsked) -> "FormHosted":
+    async def form_spawner(self, asked: FormAsked) -> FormHosted:
         """One that starts nothing: for its options form."""
         groups = tuple(Group(name=name, properties=asked.groups.get(name, {})) for name in asked.person.groups)
         sealed = Sealed(options=asked.options, auth_state=asked.auth_state, groups=groups)
@@ -150,6 +152,15 @@ class Hosting:
         current = self._user(asked.request.user, (), None)
         handler = Handler(asked.request, current, files_of(asked.files))
         return FormHosted(hosted, handler, asked.auth_state)
+
+    # Farewells ----------------------------------------------------------------------------
+
+    async def gone_spawner(self, gone: Gone) -> Hosted:
+        """Of a server that is no more: with what was known of it."""
+        groups = tuple(Group(name=name, properties=gone.groups.get(name, {})) for name in gone.person.groups)
+        sealed = Sealed(options=gone.options, state=gone.state, auth_state=gone.auth_state, groups=groups)
+        prefix = names.prefix(self._options.base_url, gone.person.name, gone.name)
+        return await self._made(self._given(gone.person, gone.name, prefix, sealed, None))
 
     # Making -------------------------------------------------------------------------------
 
@@ -238,32 +249,6 @@ class Hosting:
     def _public(self, path: str) -> str:
         url = urlsplit(self._options.hub.public_url)
         return f"{url.scheme}://{url.netloc}{path}" if url.netloc else ""
-
-
-class FormHosted:
-    """A spawner, and the request that its form is about."""
-
-    def __init__(self, hosted: Hosted, handler: Handler, auth_state: dict[str, Any] | None) -> None:
-        self.spawner = hosted.spawner
-        self._hosted = hosted
-        self._auth_state = auth_state
-        hosted.spawner.handler = handler
-
-    async def get_options_form(self) -> Any:
-        return await self._ask(self.spawner.get_options_form)
-
-    async def run_options_from_form(self, form: dict[str, list[Any]]) -> Any:
-        return await self._ask(self.spawner.run_options_from_form, form)
-
-    async def options_from_query(self, query: dict[str, list[str]]) -> Any:
-        return await self._ask(self.spawner.options_from_query, query)
-
-    async def _ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        return await self._hosted.floor.call(self._after_hook, function, *arguments, patience=PREPARE_PATIENCE)
-
-    async def _after_hook(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        await settled(self.spawner.run_auth_state_hook(self._auth_state))
-        return await settled(function(*arguments))
 
 
 async def _keeps_nothing(_: dict[str, Any] | None) -> None:

@@ -88,6 +88,7 @@ async def _send_refusable(attempt: Attempt, report: Report) -> None:
     answer = await attempt.send(report)
     if answer.refused is not None:
         raise RuntimeError(answer.refused.message)
+    faults.point("worker.hooks_told")
 
 
 async def _started(attempt: Attempt, hosted: Hosted) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -10,7 +11,7 @@ import structlog
 
 from hubbub import faults
 from hubbub.bus import Bus, BusUnavailable, Remote
-from hubbub.domain.server_messages import Failure, ReportOrphanRemoved
+from hubbub.domain.server_messages import Failure, ReportOrphan, ReportOrphanRemoved
 from hubbub.domain.server_states import Running, Server, Spawning, Started, Stopping
 from hubbub.rpc import Done, Heartbeat, Held, Holdings, Inherited, Refusal, Report, Spec, Word
 from hubbub_spawner_worker import log_streams
@@ -18,6 +19,7 @@ from hubbub_spawner_worker.adoption import Adoption
 from hubbub_spawner_worker.auth_states import AuthStates
 from hubbub_spawner_worker.certificates import Issuer
 from hubbub_spawner_worker.claims import Claims
+from hubbub_spawner_worker.farewells import Farewells
 from hubbub_spawner_worker.forms import Forms
 from hubbub_spawner_worker.guesses import nobodys, spawning
 from hubbub_spawner_worker.holding import Holding, Lost
@@ -59,6 +61,7 @@ class Worker:
         self.claims = Claims(bus, pool=pool, worker=name, host=workshop.host, taker=self, reach=self._hosting.reach)
         self.claims.on_reconnect = self.check_all
         self._forms = Forms(bus, self._hosting, workshop.sealer, pool=pool)
+        self._farewells = Farewells(bus, self._hosting, workshop.kind, workshop.sealer, pool=pool)
         self._adoption = Adoption(bus, self._hosting, pool, self, self.reporter.send)
 
     async def run(self, ready: Callable[[], None]) -> None:
@@ -70,6 +73,7 @@ class Worker:
                 await self._bus.answer(f"hub.holder.{self._workshop.worker}", self._hear)
                 await self._adoption.hello()
                 await self._forms.listen()
+                await self._farewells.listen()
                 ready()
                 self._spawn(self.claims.listen())
                 self._spawn(self.claims.run())
@@ -107,6 +111,7 @@ class Worker:
         if held is not None and held.attempt == spec.attempt:
             held.tell()
             return
+        faults.point("worker.inherited")
         self.hold(self._workload(spec), inherited.state)
 
     def clear(self, spec: Spec) -> None:
@@ -176,8 +181,12 @@ class Worker:
                 log.info("server.leftover_ended", server=spec.server, attempt=spec.attempt)
                 faults.point("worker.leftover_ended")
                 await self._tell_removed(spec)
+            else:
+                await self._tell_left(spec)
         except Exception as error:  # it will be handed out again
             log.warning("server.leftover_failed", server=spec.server, attempt=spec.attempt, error=str(error))
+            with suppress(TimeoutError):
+                await self._tell_left(spec)
         finally:
             self._removing.discard((spec.server, spec.attempt))
 
@@ -191,6 +200,13 @@ class Worker:
         removed = ReportOrphanRemoved(attempt=spec.attempt, host=self._workshop.host)
         async with asyncio.timeout(_ORPHAN_PATIENCE):
             await self.reporter.send(Report(server=spec.server, report=removed, traceparent=spec.traceparent))
+        faults.point("worker.removal_told")
+
+    async def _tell_left(self, spec: Spec) -> None:
+        """Sooner than by our silence somebody else may try."""
+        left = ReportOrphan(attempt=spec.attempt, host=self._workshop.host, pool=self._pool, reach=spec.reach)
+        async with asyncio.timeout(_ORPHAN_PATIENCE):
+            await self.reporter.send(Report(server=spec.server, report=left, traceparent=spec.traceparent))
 
     def _workload(self, spec: Spec, *, token: str = "", flaw: Failure | None = None) -> Workload:
         return Workload(self._hosting, spec, self.reporter.send, token=token, flaw=flaw)

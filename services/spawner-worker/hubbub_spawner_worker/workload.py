@@ -13,6 +13,7 @@ from hubbub.rpc import Report
 from hubbub_spawner_worker.attempt import ANY_TIME, Attempt
 from hubbub_spawner_worker.hosted import Hosted
 from hubbub_spawner_worker.plugin import cancel
+from hubbub_spawner_worker.progress import publish_ready
 from hubbub_spawner_worker.starting import LOST, start
 
 log = structlog.get_logger()
@@ -81,6 +82,7 @@ class Workload(Attempt):
             await self.end_progress()
             await cancel(answered)
             await cancel(ended)
+        await publish_ready(hosted, self.spec, self.workshop.publish)
         faults.point("worker.responded")
         responded = ReportResponded(
             attempt=self.spec.attempt, worker=self.workshop.worker, deadline=ANY_TIME, version=version

@@ -14,10 +14,10 @@ from hubbub import bus
 from hubbub.form_messages import File, FormAnswer, FormAnswered, FormAsk, FormAsked, WebRequest
 from hubbub.rpc import Done, Person
 from hubbub_spawner_worker.floor import Floor
+from hubbub_spawner_worker.form_hosted import FormHosted
 from hubbub_spawner_worker.forms import Forms
 from hubbub_spawner_worker.handler import Handler
 from hubbub_spawner_worker.hosted import Hosted
-from hubbub_spawner_worker.hosting import FormHosted
 from hubbub_spawner_worker.spawners import Group, Spawner, User
 from hubbub_spawner_worker.spawners.exception import SpawnException
 

@@ -109,7 +109,8 @@ async def test_sigterm_ends_the_worker_but_no_server(run, api, config, record_of
 
 async def killed_at(point, run, config, tmp_path):
     """A worker that kills itself when it comes to that point."""
-    process = await run(config, HUBBUB_FAULT=f"{point}:1:{tmp_path / 'marker'}")
+    (tmp_path / "plan").write_text(f"{point}:1:kill")
+    process = await run(config, HUBBUB_FAULT=str(tmp_path))
     await until_ready(process)
     return process
 

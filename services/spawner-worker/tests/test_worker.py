@@ -11,6 +11,7 @@ import pytest
 
 from hubbub.domain.server_states import Running, Started, Stopped, Stopping
 from hubbub.rpc import Done, Word
+from hubbub.testing.eventually import eventually
 from hubbub.tokens import token_hash
 from hubbub_spawner_worker import claims
 
@@ -212,8 +213,8 @@ async def test_an_environment_may_say_how_many_servers_a_worker_holds(api, hire)
 async def test_a_hint_of_more_than_fits_goes_on_to_a_colleague(api, hire, monkeypatch):
     """One ticket for two starts: who takes the first of them has no room for the other, and nobody asks unbidden."""
     monkeypatch.setattr(claims, "IDLE", 60)
-    await hire("w1", starts=1, cmd=["sleep", "1000"])
-    await hire("w2", starts=1, cmd=["sleep", "1000"])
+    hired = [await hire(name, starts=1, cmd=["sleep", "1000"]) for name in ("w1", "w2")]
+    await eventually(lambda: all(one.worker.claims.made for one in hired))
     await api.start("s1", ticket=False)
     await api.start("s2")
     await api.until(lambda: len(api.are(Started)) == 2)
@@ -226,7 +227,8 @@ async def test_a_full_worker_leaves_tickets_to_others(api, hire, monkeypatch):
     await hire("w1", capacity=1)
     await api.start("s1")
     await api.until_is("s1", Running)
-    await hire("w2", capacity=1)
+    other = await hire("w2", capacity=1)
+    await eventually(lambda: other.worker.claims.made)
     began = time.monotonic()
     await api.start("s2")
     await api.until_is("s2", Running)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -13,7 +13,7 @@ from cryptography.fernet import Fernet
 from hubbub import bus as buses
 from hubbub.bus import Bus
 from hubbub.domain.proxy import JoinProxy
-from hubbub.domain.server_messages import CreateServer, StartServer
+from hubbub.domain.server_messages import ClaimAttempt, CreateServer, LoseAttempt, ReportStarted, StartServer
 from hubbub.eventlog import Context
 from hubbub.follow import Follower
 from hubbub.handle import Committer
@@ -69,6 +69,16 @@ class House:
             await tx.act(SERVERS, id, StartServer(at=tx.now, pool=pool, prefix="/", deadline=soon))
 
         await self.committer.submit(body, ME.follow())
+
+    async def lose_server(self, id: str) -> None:
+        """It has started, its holder is lost, and any worker of its pool may take it over."""
+        common: dict[str, Any] = {"attempt": 1, "worker": "w1", "deadline": datetime.now(UTC) + timedelta(seconds=9)}
+        for command in (
+            ClaimAttempt(**common, host="h", token="", reach="pool"),
+            ReportStarted(**common, url="http://127.0.0.1:1"),
+            LoseAttempt(**common, reason="gone"),
+        ):
+            await self.committer.execute(SERVERS, id, command, ME.follow())
 
     async def query(self, query: str) -> Any:
         connection = await asyncpg.connect(self.database.owner_dsn)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from burst import Fault, ask
+from burst import Faults, ask
 from checks import five_checks, rows
 from stack import Hub, hub
 
@@ -30,13 +30,13 @@ ONCE = [
 async def test_a_death_between_commit_and_answer(
     tmp_path: Path, method: str, path: str, body: Any, status: int, event: str
 ):
-    fault = Fault(tmp_path, "log.after_commit", 1)
-    async with hub(tmp_path / "data", environ=fault.environ, scale=TWO) as it:
+    faults = Faults(tmp_path / "faults")
+    async with hub(tmp_path / "data", environ=faults.environ, scale=TWO) as it:
         await it.user("ada")
         before = await _count(it, event)
-        fault.arm()
+        faults.arm("log.after_commit")
         first = await ask(it, method, path, body, headers=HEADERS)
-        assert fault.struck and first[0] == status
+        assert faults.struck and first[0] == status
         assert await ask(it, method, path, body, headers=HEADERS) == first
         happened = await _count(it, event) - before
         assert happened == len(body["usernames"]) if event == "UserCreated" else happened == 1

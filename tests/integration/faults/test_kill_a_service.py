@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from burst import PEOPLE, Fault, all_stopped, settle_in, some_ready, starting, stop
+from burst import PEOPLE, Faults, all_stopped, settle_in, some_ready, starting, stop
 from checks import five_checks
 from stack import hub
 
@@ -55,25 +55,25 @@ async def test_a_service_killed_when_a_third_are_ready_is_not_missed(tmp_path: P
 @pytest.mark.parametrize("number", [1, 3])
 @pytest.mark.parametrize("point", WAY_UP)
 async def test_a_death_at_any_point_of_a_start_is_made_good(tmp_path: Path, point: str, number: int):
-    fault = Fault(tmp_path, point, number)
-    async with hub(tmp_path / "data", environ=fault.environ) as it:
+    faults = Faults(tmp_path / "faults")
+    async with hub(tmp_path / "data", environ=faults.environ) as it:
         await settle_in(it)
-        fault.arm()
+        faults.arm(point, number)
         async with starting(it):
             pass
-        assert fault.struck
+        assert faults.struck
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("point", WAY_DOWN)
 async def test_a_death_at_any_point_of_a_stop_is_made_good(tmp_path: Path, point: str):
-    fault = Fault(tmp_path, point, 2)
-    async with hub(tmp_path / "data", environ=fault.environ) as it:
+    faults = Faults(tmp_path / "faults")
+    async with hub(tmp_path / "data", environ=faults.environ) as it:
         await settle_in(it)
         async with starting(it):
             pass
-        fault.arm()
+        faults.arm(point, 2)
         await asyncio.gather(*(stop(it, name) for name in PEOPLE))
         await all_stopped(it, 60)
         await five_checks(it)
-        assert fault.struck
+        assert faults.struck

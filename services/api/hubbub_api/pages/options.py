@@ -5,12 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-import msgspec
 from aiohttp import web
 from aiohttp.web_request import FileField
 
 from hubbub.access import Identity
-from hubbub.domain.group import Group
 from hubbub.form_messages import File, FormAsked, WebRequest
 from hubbub.rpc import Person
 from hubbub.web.request import ApiError, client_address
@@ -33,8 +31,6 @@ _OURS = "x-hubbub-"
 
 #: Bytes of headers that a worker is told.
 _HEADERS = 10_000
-
-_GROUPS = "select g.name, g.state from groups g join members m on m.group_id = g.id where m.user_id = $1"
 
 
 def from_query(request: web.Request) -> Fields:
@@ -107,11 +103,10 @@ async def asked(
     """*typed*: `fields` and `files`. Whose server it is, and how it was started the last time, come with it."""
     views = request.app[VIEWS]
     stored = (await views.options([row])).get(row.id) if row else None
-    groups = await views.fetch(_GROUPS, owner.id) if owner.groups else []
     return FormAsked(
         kind=kind,
         person=_person(owner.id, owner.number, owner.name, owner.groups, admin=owner.admin),
-        groups={row["name"]: msgspec.json.decode(row["state"], type=Group).properties for row in groups},
+        groups=await views.properties(owner),
         name=request.match_info.get("name", ""),
         request=web_request(request, identity),
         options=stored or {},

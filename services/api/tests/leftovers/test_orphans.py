@@ -93,7 +93,7 @@ async def test_a_process_cannot_be_the_server_again(crew, root):
 
 async def test_it_can_be_tried_again_at_once(crew, root, house):
     w1, w2 = crew("w1"), crew("w2")
-    house.client.app[keys.BUS] = w1.words
+    house.client.server.app._state[keys.BUS] = w1.words
     server = await forced(w1)
     await w1.takes()
     assert (await w2.takes()).leftovers == ()

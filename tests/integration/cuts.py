@@ -1,0 +1,164 @@
+"""One cut of a worker at a named point, and what has to be true afterwards."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+
+from burst import Faults, ask, killed
+from checks import five_checks, rows
+from hubbub.faults import CUT
+from stack import Hub, eventually
+
+NAME = "ada"
+SERVER = f"/users/{NAME}/server"
+#: Seconds for which a worker is stopped: longer than six leases, after which it is given up for good.
+PAUSE = 4.0
+#: Seconds in which what does not count has to be gone, and what was asked for to be so.
+PATIENCE = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """Where a worker is struck, and *how* (see `hubbub.faults`). `after`: where one is killed before, for it to get
+    there.
+    """
+
+    point: str
+    how: str
+    after: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.point.removeprefix('worker.')}-{self.how}" + (f"-after-{self.after}" if self.after else "")
+
+
+class Stage:
+    """A hub with two workers, and the one server that is tried."""
+
+    def __init__(self, hub: Hub, faults: Faults) -> None:
+        self.hub = hub
+        self.faults = faults
+
+    async def reset(self) -> None:
+        """Nothing runs, and nobody is stopped: whatever the test before has left."""
+        for pid in self.workers():
+            os.kill(pid, signal.SIGCONT)
+        self.faults.disarm()
+        await ask(self.hub, "DELETE", SERVER)
+        await eventually(self._is_clean, PATIENCE, "a clean stage")
+
+    def workers(self) -> list[int]:
+        return [pid for name, pid in self.hub.services().items() if name.startswith("spawner-worker")]
+
+    async def run(self) -> int:
+        """Start the server; its process."""
+        status, body = await ask(self.hub, "POST", SERVER)
+        assert status == 201, (status, body)
+        [workload] = self.hub.workloads()
+        return workload.pid
+
+    async def kill_holder(self) -> None:
+        [row] = await rows(self.hub, "select holder from servers where holder is not null")
+        pid = self.hub.pid(row["holder"])
+        os.kill(pid, signal.SIGKILL)
+        await killed(pid)
+
+    @asynccontextmanager
+    async def struck(self, cut: Cut) -> AsyncIterator[None]:
+        """The block brings a worker to where it is cut; this ends when that is over."""
+        if cut.after:
+            self.faults.arm(cut.after)
+        else:
+            self.faults.arm(cut.point, how=cut.how)
+        striking = asyncio.create_task(self._strike(cut))
+        try:
+            yield
+            await striking
+        finally:
+            striking.cancel()
+
+    async def _strike(self, cut: Cut) -> None:
+        if cut.after:
+            await eventually(self._was_struck, PATIENCE, f"a worker at {cut.after}")
+            self.faults.arm(cut.point, how=cut.how)
+        pid = await eventually(self._was_struck, PATIENCE, f"a worker at {cut.point}")
+        if cut.how == "stop":
+            await asyncio.sleep(PAUSE)  # that is the fault
+            os.kill(pid, signal.SIGCONT)
+        elif cut.how == "cut":
+            await asyncio.sleep(CUT)
+
+    async def _was_struck(self) -> int:
+        return self.faults.struck
+
+    async def _is_clean(self) -> bool:
+        return not self.hub.workloads() and await self._is_stopped() and not await self.leftovers()
+
+    async def _is_stopped(self) -> bool:
+        return not await rows(self.hub, "select id from servers where kind <> 'Stopped'")
+
+    async def leftovers(self) -> list[Any]:
+        return await rows(self.hub, "select id, state from servers where leftovers > 0")
+
+    # What has to be true ------------------------------------------------------------------
+
+    async def check_running(self) -> None:
+        await eventually(lambda: self.hub.is_ready(NAME), PATIENCE, "it is ready")
+        await five_checks(self.hub, PATIENCE, verify=False)
+        [workload] = self.hub.workloads()
+        said = await self.hub.standin(NAME)
+        assert said is not None and said["pid"] == workload.pid
+
+    async def check_stopped(self) -> None:
+        await eventually(self._is_clean, PATIENCE, "it is gone, and nothing is left of any attempt")
+        await five_checks(self.hub, PATIENCE, verify=False)
+        assert await self.hub.standin(NAME) is None
+
+
+async def start(stage: Stage, cut: Cut) -> None:
+    """Start a server while a worker is cut there."""
+    async with stage.struck(cut):
+        status, body = await ask(stage.hub, "POST", SERVER, seconds=90)
+    assert status in (201, 202), (status, body)
+    began = time.monotonic()
+    await stage.check_running()
+    assert time.monotonic() - began < PATIENCE
+    await stop_it(stage)
+
+
+async def stop(stage: Stage, cut: Cut) -> None:
+    """Stop a server while a worker is cut there."""
+    await stage.run()
+    async with stage.struck(cut):
+        status, body = await ask(stage.hub, "DELETE", SERVER, seconds=90)
+    assert status in (202, 204), (status, body)
+    await stage.check_stopped()
+
+
+async def take_over(stage: Stage, cut: Cut) -> None:
+    """The worker that holds a server dies, and one that takes part in the taking over is cut there."""
+    workload = await stage.run()
+    async with stage.struck(cut):
+        await stage.kill_holder()
+    await stage.check_running()
+    assert [process.pid for process in stage.hub.workloads()] == [workload]
+    await stop_it(stage)
+
+
+async def stop_it(stage: Stage) -> None:
+    status, body = await ask(stage.hub, "DELETE", SERVER)
+    assert status in (202, 204), (status, body)
+    await stage.check_stopped()
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
