@@ -3,48 +3,29 @@
 import os
 import shlex
 
-from hubbub_spawner_worker.spawners import SimpleLocalProcessSpawner
+from hubbub_spawner_worker.spawners import Spawner
 
 c = get_config()  # noqa: F821
-shared_port = int(os.environ.get("BENCH_SHARED_PORT", "18900"))
 
 
-class BenchSpawner(SimpleLocalProcessSpawner):
-    """Local processes; with user options {"standin": "shared"} only an address is registered."""
+class SharedSpawner(Spawner):
+    """A server is an address, that of a stand-in which all of them share: any worker of the pool can watch it."""
 
-    shared = False
-
-    def load_state(self, state):
-        super().load_state(state)
-        self.shared = bool(state.get("shared"))
-
-    def get_state(self):
-        state = super().get_state()
-        if self.shared:
-            state["shared"] = True
-        return state
-
-    def clear_state(self):
-        super().clear_state()
-        self.shared = False
+    reach = "pool"
+    up = True
 
     async def start(self):
-        if self.user_options.get("standin") == "shared":
-            self.shared = True
-            return ("127.0.0.1", shared_port)
-        return await super().start()
+        return "127.0.0.1", int(os.environ.get("BENCH_SHARED_PORT", "18900"))
 
     async def poll(self):
-        return None if self.shared else await super().poll()
+        return None if self.up else 0
 
     async def stop(self, now=False):
-        if self.shared:
-            self.shared = False
-        else:
-            await super().stop(now)
+        self.up = False
 
 
-c.JupyterHub.spawner_class = BenchSpawner
+c.JupyterHub.spawner_class = "simple"
+c.Hubbub.pools = {"shared": {"profiles": ["shared"], "spawner_class": SharedSpawner}}
 c.Spawner.cmd = shlex.split(os.environ["BENCH_STANDIN"])
 c.SimpleLocalProcessSpawner.home_dir_template = os.path.join(os.environ["HUBBUB_DATA"], "home", "{username}")
 c.JupyterHub.allow_named_servers = True

@@ -18,6 +18,7 @@ print(
             "stop_cmd": stop.strip(),
             "kill_cmd": kill.strip(),
             "start_cmd": launch.strip(),
+            "shared_options": {"standin": "shared", "profile": "shared"},
         }
     )
 )

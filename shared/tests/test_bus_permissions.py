@@ -58,8 +58,8 @@ async def enter(nats: NatsServer) -> AsyncIterator[Enter]:
 
 PUBLISH = {
     "api": (
-        ["hub.event.server.s1", "hub.ticket.pool.gpu", "hub.holder.w1", "hub.form.gpu", "hub.forget.gpu", "hub.heartbeat.log",
-         "_INBOX_pool-gpu.x.y", "_INBOX_poller.x.y", "_INBOX_proxy-sync.x.y"],
+        ["hub.event.server.s1", "hub.ticket.pool.gpu", "hub.holder.w1", "hub.form.gpu", "hub.forget.gpu",
+         "hub.heartbeat.log", "_INBOX_pool-gpu.x.y", "_INBOX_poller.x.y", "_INBOX_proxy-sync.x.y"],
         ["hub.rpc.claim.gpu.w1", "hub.progress.s1.1", "hub.logs.s1.l1", "hub.liveness.x.y", "$SYS.REQ.SERVER.PING"],
     ),
     "pool-default": (
@@ -91,9 +91,10 @@ SUBSCRIBE = {
         [">", "_INBOX_pool-default.>", "_INBOX_poller.>", "_INBOX.>", "hub.ticket.>", "$SYS.>"],
     ),
     "pool-default": (
-        ["hub.holder.w1", "hub.form.default", "_INBOX_pool-default.>"],
-        [">", "*.>", "hub.>", "hub.rpc.>", "hub.event.>", "hub.ticket.>", "hub.progress.>", "hub.logs.>", "hub.form.gpu",
-         "hub.form.*", "hub.heartbeat.>", "_INBOX_pool-gpu.>", "_INBOX_api.>", "_INBOX.>", "$JS.>", "$SYS.>"],
+        ["hub.holder.w1", "hub.form.default", "hub.forget.default", "_INBOX_pool-default.>"],
+        [">", "*.>", "hub.>", "hub.rpc.>", "hub.event.>", "hub.ticket.>", "hub.progress.>", "hub.logs.>",
+         "hub.form.gpu", "hub.form.*", "hub.forget.gpu", "hub.forget.*", "hub.heartbeat.>", "_INBOX_pool-gpu.>",
+         "_INBOX_api.>", "_INBOX.>", "$JS.>", "$SYS.>"],
     ),
     "proxy-sync": (
         ["hub.event.>", "hub.event.server.*", "hub.heartbeat.log", "_INBOX_proxy-sync.>"],

@@ -133,12 +133,16 @@ async def start(stage: Stage, cut: Cut) -> None:
 
 
 async def stop(stage: Stage, cut: Cut) -> None:
-    """Stop a server while a worker is cut there."""
+    """Stop a server while a worker is cut there; and start it again before that worker is back."""
     await stage.run()
     async with stage.struck(cut):
         status, body = await ask(stage.hub, "DELETE", SERVER, seconds=90)
-    assert status in (202, 204), (status, body)
-    await stage.check_stopped()
+        assert status == 204, (status, body)
+        assert not stage.hub.workloads() or cut.how != "kill"
+        status, body = await ask(stage.hub, "POST", SERVER, seconds=90)
+        assert status == 201, (status, body)
+    await stage.check_running()
+    await stop_it(stage)
 
 
 async def take_over(stage: Stage, cut: Cut) -> None:

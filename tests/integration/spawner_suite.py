@@ -9,7 +9,6 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -55,18 +54,25 @@ class Kind:
     """A spawner and the backend that its servers live in.
 
     `config`: lines of the operator's file after those of config_suite.py. `live`: names of what runs in the
-    backend, by any way other than the spawner; `kill`: end one of them, just so. `left`: what is there besides, and
-    is not to stay when a server is stopped. `options`: of every start. `seconds` that a start or stop may take.
+    backend, by any way other than the spawner; `kill`: end one of them, just so. `left`: what is there besides,
+    and is not to stay when a server is stopped; `clear`: away with what may stay. `options`: of every start.
+    `seconds` that a start or stop may take.
     """
 
     config: str
     live: Callable[[Hub], Sequence[str]] = processes
     kill: Callable[[Hub, str], None] = kill_process
     left: Callable[[Hub], Sequence[str]] = lambda _: ()
+    clear: Callable[[], object] = lambda: None
     environ: dict[str, str] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
     person: str = "ada"
-    seconds: float = 20
+    seconds: float = 30
+
+
+def base_of(lines: str) -> str:
+    """An operator's file: what all of the suite's have in common, and *lines*."""
+    return f"load_subconfig({str(HERE / 'config_suite.py')!r})\n{lines}"
 
 
 class Stage:
@@ -136,7 +142,7 @@ class SpawnerSuite:
     async def shared_stage(cls, kind: Kind, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
         folder = tmp_path_factory.mktemp("suite")
         config = folder / "config.py"
-        config.write_text(f"load_subconfig({str(HERE / 'config_suite.py')!r})\n{kind.config}")
+        config.write_text(base_of(kind.config))
         async with hub(folder / "data", config=config, scale="spawner-worker=2", environ=kind.environ) as made:
             await made.user(kind.person)
             yield Stage(made, kind)
@@ -144,6 +150,7 @@ class SpawnerSuite:
     @pytest_asyncio.fixture(loop_scope="class")
     async def stage(self, shared_stage: Stage) -> AsyncIterator[Stage]:
         """With nothing running, before and after."""
+        shared_stage.kind.clear()
         yield shared_stage
         await shared_stage.hub.api("DELETE", shared_stage.path)
         await shared_stage.until_gone()

@@ -1,9 +1,9 @@
-"""batchspawner, unmodified, on a real Slurm of one node; a server tells where it listens by POST /hub/api/batchspawner."""
+"""batchspawner, unmodified, on a real Slurm of one node; a server tells its port by POST /hub/api/batchspawner."""
 
 import pytest
-
 from rigs.people import Visitor
 from rigs.slurm import SlurmRig
+
 from spawner_suite import Kind, SpawnerSuite, Stage
 
 pytestmark = pytest.mark.system
@@ -29,7 +29,7 @@ c.BatchSpawnerBase.start_timeout = 30
             kill=lambda _, job: slurm.kill(job),
             environ=slurm.environ,
             person=guest.name,
-            seconds=30,
+            seconds=60,
         )
 
     async def test_the_job_is_the_persons(self, stage: Stage, slurm: SlurmRig, guest: Visitor):

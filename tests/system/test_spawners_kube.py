@@ -5,9 +5,9 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-
 from rigs.kube import KubeRig
 from rigs.people import STANDIN
+
 from spawner_suite import Kind, SpawnerSuite, Stage, progress_of
 
 pytestmark = pytest.mark.system
@@ -29,7 +29,7 @@ c.KubeSpawner.delete_grace_period = 2
             kill=lambda _, name: kube.kill(name),
             left=lambda _: kube.pods(),
             environ=kube.environ,
-            seconds=30,
+            seconds=60,
         )
         kube.clear()
 

@@ -1,8 +1,8 @@
-"""Spawners whose servers are processes of this host: ours and JupyterHub's, as real users; wrapspawner; a tutorial's."""
+"""JupyterHub's and our spawners of local processes, with real users, unmodified; wrapspawner; tutorials' classes."""
 
 import pytest
-
 from rigs.people import Visitor
+
 from spawner_suite import Kind, SpawnerSuite
 
 pytestmark = pytest.mark.system

@@ -1,12 +1,12 @@
-"""sudospawner, unmodified, with sudo and its mediator; systemdspawner, unmodified, with stand-ins of systemd's commands."""
+"""sudospawner, unmodified, with sudo and its mediator; systemdspawner with stand-ins of systemd's commands."""
 
 from collections.abc import Iterator
 
 import psutil
 import pytest
-
 from rigs.people import Visitor
 from rigs.systemd import SystemdRig
+
 from spawner_suite import Kind, SpawnerSuite, Stage
 
 pytestmark = pytest.mark.system
@@ -17,7 +17,9 @@ class TestSudo(SpawnerSuite):
     @classmethod
     def kind(cls, guest: Visitor) -> Kind:
         mediator = guest.script("sudospawner", "from sudospawner.mediator import main\nmain()\n")
-        guest.script("sudospawner-singleuser", f"import runpy\nrunpy.run_path({str(guest.standin)!r}, None, '__main__')\n")
+        guest.script(
+            "sudospawner-singleuser", f"import runpy\nrunpy.run_path({str(guest.standin)!r}, None, '__main__')\n"
+        )
         config = f"""
 c.JupyterHub.spawner_class = "sudospawner.SudoSpawner"
 c.SudoSpawner.sudospawner_path = {str(mediator)!r}

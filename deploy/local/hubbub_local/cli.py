@@ -1,4 +1,4 @@
-"""The command line: `hubbub up`, `hubbub token`, `hubbub events`, `hubbub verify`."""
+"""The command line: `hubbub up`, `hubbub token`, `hubbub events`, `hubbub verify`, `hubbub worker`."""
 
 import argparse
 import asyncio
@@ -94,6 +94,15 @@ def _rebuild(asked: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
+def _worker(asked: argparse.Namespace) -> int:
+    workers = running.of(asked.data).workers
+    pool = next(iter(workers)) if asked.pool is None else asked.pool
+    if pool not in workers:
+        raise StackError(f"there is no pool {pool!r}; there are {', '.join(workers)}")
+    print(running.environment(workers[pool], asked.nats), end="")
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="hubbub", description="A JupyterHub of event-sourced services, on one machine."
@@ -130,7 +139,12 @@ def _parser() -> argparse.ArgumentParser:
     rebuild = commands.add_parser("rebuild", help="drop every view and replay it from the log")
     rebuild.set_defaults(do=_rebuild)
 
-    for command in (up_, token, events, verify, rebuild):
+    worker = commands.add_parser("worker", help="print the environment of a worker that runs elsewhere: it has secrets")
+    worker.add_argument("pool", nargs="?", help="of which pool; of the usual one if not said")
+    worker.add_argument("--nats", default="", metavar="HOST:PORT", help="where that worker finds NATS")
+    worker.set_defaults(do=_worker)
+
+    for command in (up_, token, events, verify, rebuild, worker):
         command.add_argument(
             "--data", type=Path, default=Path(".hubbub"), metavar="DIR", help="the data folder (.hubbub)"
         )

@@ -114,7 +114,17 @@ class Plan:
             nats_url=self.nats_url("api"),
             vault_key=self.keys.vault_key,
             admin_users=sorted(self.config.admin_users),
+            workers={pool: self._worker(pool) for pool in self.pools},
         )
+
+    def _worker(self, pool: str) -> dict[str, str]:
+        return {
+            "HUBBUB_POOL": pool,
+            "HUBBUB_NATS_URL": self.nats_url(f"pool-{pool}"),
+            "HUBBUB_BUS_KEY": self.keys.bus_key,
+            "HUBBUB_BIND_URL": self.public.url,
+            "HUBBUB_HUB_BIND_URL": self.hub.url,
+        }
 
     def _at(self, port: str, address: Address) -> Address:
         return address.at(self.ports[port]) if port in self.ports else address

@@ -4,6 +4,7 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from hubbub_local import process
 from hubbub_local.errors import StackError
@@ -25,6 +26,8 @@ class Running:
     vault_key: str
     admin_users: list[str]
     """Whom the configuration names, which is how they may have a token before they first come."""
+    workers: dict[str, dict[str, str]]
+    """What a worker of each pool is told by its environment, wherever it runs."""
 
     def save(self, folder: Folder) -> None:
         me = process.find(os.getpid())
@@ -47,6 +50,15 @@ def of(root: Path) -> Running:
     if not owner.is_alive():
         raise _not_running(folder)
     return running
+
+
+def environment(told: dict[str, str], nats: str = "") -> str:
+    """The lines of a file with that environment. *nats*: host and port at which the worker's host finds NATS."""
+    if nats:
+        url = urlsplit(told["HUBBUB_NATS_URL"])
+        login = url.netloc.rpartition("@")[0]
+        told = {**told, "HUBBUB_NATS_URL": url._replace(netloc=f"{login}@{nats}" if login else nats).geturl()}
+    return "".join(f"{name}={value}\n" for name, value in told.items())
 
 
 def _not_running(folder: Folder) -> StackError:

@@ -13,11 +13,21 @@ from hubbub_local.folder import Folder
 from hubbub_local.running import Running
 
 HUB = Running(
-    public_url="p", hub_url="h", owner_dsn="o", api_dsn="a", nats_url="n", vault_key="v", admin_users=["admin"]
+    public_url="p",
+    hub_url="h",
+    owner_dsn="o",
+    api_dsn="a",
+    nats_url="n",
+    vault_key="v",
+    admin_users=["admin"],
+    workers={
+        pool: {"HUBBUB_POOL": pool, "HUBBUB_NATS_URL": f"nats://pool-{pool}:pw@127.0.0.1:4222"}
+        for pool in ("default", "gpu")
+    },
 )
 
 
-@pytest.mark.parametrize("command", [["token", "ada"], ["events"], ["verify"]])
+@pytest.mark.parametrize("command", [["token", "ada"], ["events"], ["verify"], ["worker"]])
 def test_a_hub_that_is_not_running_is_an_error_that_says_how_to_start_it(
     command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -29,6 +39,28 @@ def test_a_running_hub_is_found_by_its_folder(data: Folder) -> None:
     HUB.save(data)
     assert running.of(data.root) == HUB
     assert data.stack.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("arguments", "lines"),
+    [
+        ([], ["HUBBUB_POOL=default", "HUBBUB_NATS_URL=nats://pool-default:pw@127.0.0.1:4222"]),
+        (["gpu"], ["HUBBUB_POOL=gpu", "HUBBUB_NATS_URL=nats://pool-gpu:pw@127.0.0.1:4222"]),
+        (["gpu", "--nats", "bus:1"], ["HUBBUB_POOL=gpu", "HUBBUB_NATS_URL=nats://pool-gpu:pw@bus:1"]),
+    ],
+)
+def test_a_worker_elsewhere_is_told_what_it_needs(
+    arguments: list[str], lines: list[str], data: Folder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    HUB.save(data)
+    assert cli.main(["worker", *arguments, "--data", str(data.root)]) == 0
+    assert capsys.readouterr().out.splitlines() == lines
+
+
+def test_a_pool_that_is_not_there_is_named(data: Folder, capsys: pytest.CaptureFixture[str]) -> None:
+    HUB.save(data)
+    assert cli.main(["worker", "tpu", "--data", str(data.root)]) == 1
+    assert "there is no pool 'tpu'; there are default, gpu" in capsys.readouterr().err
 
 
 def test_a_hub_that_was_killed_is_not_running(data: Folder) -> None:

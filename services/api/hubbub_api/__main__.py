@@ -91,8 +91,7 @@ async def serve(settings: Settings, options: Options, stop: asyncio.Event, began
         colleagues = Colleagues(settings.lease_seconds)
         keeper = ManagedServices(pool, committer, bus, options, services)
         bus_key = sealer(settings.bus_key)
-        app[keys.FORMS] = Forms(bus, bus_key, options)
-        app[keys.FAREWELLS] = Farewells(bus, bus_key, options)
+        app[keys.FORMS], app[keys.FAREWELLS] = Forms(bus, bus_key, options), Farewells(bus, bus_key, options)
         claims = Claims(
             pool, committer, Specs(pool, vault, bus_key, options, access.roles, services), options, colleagues
         )

@@ -44,6 +44,8 @@ class Farewells:
         """What workers of which pool are to be told of *servers*. To be asked before they are removed: what is known
         of them goes with them.
         """
+        if not servers:
+            return []
         options = await views.options(servers)
         pools = {
             server.id: self._options.pool_of(owner.name, owner.groups, options.get(server.id)) for server in servers

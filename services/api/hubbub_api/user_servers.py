@@ -230,7 +230,7 @@ async def stop(request: web.Request) -> web.Response:
             return web.Response(status=202, content_type="text/plain")
 
     farewells = request.app[FAREWELLS]
-    gone = await farewells.gather(request.app[VIEWS], user, [server]) if server is not None and remove else []
+    forgotten = await farewells.gather(request.app[VIEWS], user, [server] if server is not None and remove else [])
 
     async def settle(tx: Transaction) -> None:
         """A server that never was is known from now on, as JupyterHub does it."""
@@ -243,5 +243,5 @@ async def stop(request: web.Request) -> web.Response:
         return web.Response(status=204)
 
     response = await commit(request, identity, settle, render)
-    farewells.say(gone)
+    farewells.say(forgotten)
     return response

@@ -285,9 +285,8 @@ async def remove(request: web.Request) -> web.Response:
         if gone.active:
             raise ApiError(400, f"{name}'s server is in the process of stopping, please wait.")
 
-    farewells = request.app[FAREWELLS]
-    every = (await request.app[VIEWS].servers_of([user.id])).get(user.id, [])
-    gone = await farewells.gather(request.app[VIEWS], user, every)
+    known = (await request.app[VIEWS].servers_of([user.id])).get(user.id, [])
+    forgotten = await request.app[FAREWELLS].gather(request.app[VIEWS], user, known)
 
     async def body(tx: Transaction) -> None:
         await remove_user(tx, user.id)
@@ -296,5 +295,5 @@ async def remove(request: web.Request) -> web.Response:
         return web.Response(status=204)
 
     response = await commit(request, identity, body, render, [(USERS, user.id)])
-    farewells.say(gone)
+    request.app[FAREWELLS].say(forgotten)
     return response

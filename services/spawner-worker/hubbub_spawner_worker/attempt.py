@@ -30,7 +30,8 @@ class Attempt:
 
     *token*: the API token, known only to who starts it. *hosted*: its spawner, if there is one already.
 
-    *flaw*: the log says that we hold it, but nothing of it is here; and why.
+    *flaw*: the log says that we hold it, but nothing of it is here; and why. `sure_until`: see `fence`. `forsaken`:
+    it runs on, but a colleague of this host holds it.
     """
 
     def __init__(
@@ -52,6 +53,8 @@ class Attempt:
         self.token = token
         self.flaw = flaw
         self.begun = not token
+        self.sure_until = 0.0
+        self.forsaken = False
         self.told: dict[str, Any] = {}
         self.progress: asyncio.Task[None] | None = None
 
@@ -104,7 +107,7 @@ class Attempt:
             message, html = message.replace(token, "..."), html.replace(token, "...")
         return msgspec.structs.replace(failure, message=message, html=html)
 
-    def exited(self, status: str | None, *, resumes: bool = False) -> Report:
+    def exited(self, status: str | None, *, resumes: bool = False, sealed: str = "") -> Report:
         log.info("server.ended", server=self.spec.server, attempt=self.spec.attempt, status=status)
         exited = ReportExit(
             attempt=self.spec.attempt,
@@ -112,6 +115,7 @@ class Attempt:
             status=status,
             deadline=ANY_TIME,
             resumes=resumes,
+            sealed=sealed,
         )
         return self.report(exited, self.stop_seconds)
 

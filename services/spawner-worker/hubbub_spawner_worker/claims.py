@@ -45,11 +45,12 @@ class Takes(Protocol):
 
 
 class Claims:
-    """Claims while there is room. `made` counts the claims; `open` while one is not answered yet."""
+    """Claims while there is room. `made` counts them; `open` while one is not answered yet; `asked`: when it was."""
 
     def __init__(self, bus: Bus, *, pool: str, worker: str, host: str, taker: Takes, reach: Reach) -> None:
         self.made = 0
         self.open = False
+        self.asked = 0.0
         self._bus = bus
         self._pool = pool
         self._subject = f"hub.rpc.claim.{pool}.{worker}"
@@ -131,7 +132,7 @@ class Claims:
 
     async def _claim(self) -> bool:
         """Whether there is more to be had at once. One who cannot start anything may still take over."""
-        began = time.monotonic()
+        self.asked = began = time.monotonic()
         tokens = {token_hash(token): token for token in (new_token() for _ in range(min(_MOST, self._taker.free())))}
         self.open = True
         try:

@@ -22,6 +22,7 @@ PREPARE_PATIENCE = 300.0
 POLL_PATIENCE = 60.0
 _HOOK_PATIENCE = 60.0
 _SOON = 5.0
+_LOG_PATIENCE = 4.0
 _EVERYWHERE = ("", "0.0.0.0", "::")
 _SHORTEST_POLL = 0.05
 
@@ -196,7 +197,11 @@ class Hosted:
 
     async def log(self, lines: int) -> str:
         """The last *lines* of what the server has printed, where that is in no file of ours. Raises NoLog."""
-        raise NoLog("its spawner keeps no log that could be shown")
+        reader = getattr(self.spawner, "read_log", None)
+        found = await self.seat.call(reader, lines, patience=_LOG_PATIENCE) if reader else None
+        if found is None:
+            raise NoLog("its spawner keeps no log that could be shown")
+        return str(found)
 
     async def release(self) -> None:
         """The worker ends; the server goes on."""

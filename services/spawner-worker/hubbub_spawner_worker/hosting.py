@@ -79,9 +79,17 @@ class Kept:
 class Hosting:
     """*save_auth_state*: of a server's owner, by its id and attempt; may be called on any loop."""
 
-    def __init__(self, workshop: Workshop, save_auth_state: SaveAuthState, issuer: Issuer | None = None) -> None:
-        """*issuer*: of certificates, with internal TLS."""
+    def __init__(
+        self,
+        workshop: Workshop,
+        save_auth_state: SaveAuthState,
+        issuer: Issuer | None = None,
+        *,
+        lease: float = 10.0,
+    ) -> None:
+        """*issuer*: of certificates, with internal TLS. *lease*: seconds."""
         self.workshop = workshop
+        self.lease = lease
         self._issuer = issuer
         self._save_auth_state = save_auth_state
         self._options = workshop.options

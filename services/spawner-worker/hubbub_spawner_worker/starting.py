@@ -12,6 +12,7 @@ from hubbub.rpc import Report, ReportScopes
 from hubbub.tokens import token_hash
 from hubbub_spawner_worker.attempt import ANY_TIME, Attempt
 from hubbub_spawner_worker.failures import is_error
+from hubbub_spawner_worker.fence import fence
 from hubbub_spawner_worker.hosted import PREPARE_PATIENCE, Hosted, Prepared, failure_of
 from hubbub_spawner_worker.plugin import Overdue, cancel
 from hubbub_spawner_worker.progress import publish_progress
@@ -35,6 +36,8 @@ async def start(attempt: Attempt) -> Report:
         await _tell(attempt, await hosted.prepare(attempt.hosting.launch(attempt.spec, attempt.token)))
         faults.point("worker.prepared")
         patience = hosted.spawner.start_timeout
+        if hosted.reach != "process":
+            await fence(attempt)
         if not attempt.spec.service:  # nobody looks at a service
             attempt.progress = asyncio.create_task(publish_progress(hosted, attempt.spec, attempt.workshop.publish))
         attempt.begun = True

@@ -20,6 +20,7 @@ from hubbub_spawner_worker.auth_states import AuthStates
 from hubbub_spawner_worker.certificates import Issuer
 from hubbub_spawner_worker.claims import Claims
 from hubbub_spawner_worker.farewells import Farewells
+from hubbub_spawner_worker.fence import sure_after
 from hubbub_spawner_worker.forms import Forms
 from hubbub_spawner_worker.guesses import nobodys, spawning
 from hubbub_spawner_worker.holding import Holding, Lost
@@ -47,7 +48,7 @@ class Worker:
         """*lease*: seconds. *issuer*: of certificates, with internal TLS."""
         self._bus = bus
         self._workshop = workshop
-        self._hosting = Hosting(workshop, AuthStates(bus, pool, workshop).save, issuer)
+        self._hosting = Hosting(workshop, AuthStates(bus, pool, workshop).save, issuer, lease=lease)
         self._pool = pool
         self._lease = lease
         self._round = min(ROUND, lease / 4)
@@ -102,7 +103,9 @@ class Worker:
         if held is not None and held.attempt == spec.attempt:
             held.tell()
             return
-        self.hold(self._workload(spec, token=token), spawning(spec, self._workshop))
+        workload = self._workload(spec, token=token)
+        workload.sure_until = sure_after(self.claims.asked, self._lease)
+        self.hold(workload, spawning(spec, self._workshop))
 
     def inherit(self, inherited: Inherited) -> None:
         """What its holder was lost to, and this worker can reach."""
@@ -118,7 +121,7 @@ class Worker:
         """End what is left of an attempt that is over."""
         if not self.holds(spec.server, spec.attempt):
             self._removing.add((spec.server, spec.attempt))
-            self._spawn(self._clear(spec))
+            self._spawn(self._clear(spec, self.claims.asked))
 
     def holds(self, server: str, attempt: int) -> bool:
         held = self._held.get(server)
@@ -170,14 +173,16 @@ class Worker:
             if await workload.remove():
                 log.info("server.orphan_removed", server=spec.server, attempt=spec.attempt)
                 await self._tell_removed(spec)
+            elif workload.forsaken:
+                self._spawn(workload.attend())
         except TimeoutError:
             log.info("server.orphan_not_told", server=spec.server, attempt=spec.attempt)
         finally:
             self._removing.discard((spec.server, spec.attempt))
 
-    async def _clear(self, spec: Spec) -> None:
+    async def _clear(self, spec: Spec, asked: float) -> None:
         try:
-            if await self._ended(spec):
+            if await self._ended(spec, asked):
                 log.info("server.leftover_ended", server=spec.server, attempt=spec.attempt)
                 faults.point("worker.leftover_ended")
                 await self._tell_removed(spec)
@@ -190,11 +195,11 @@ class Worker:
         finally:
             self._removing.discard((spec.server, spec.attempt))
 
-    async def _ended(self, spec: Spec) -> bool:
+    async def _ended(self, spec: Spec, asked: float) -> bool:
         """Whether nothing is left of it. What is on a spool of this host is its worker's, and ends by that."""
         if spec.reach == "process":
             return not self._workshop.spool.knows(spec.server, spec.attempt)
-        return await self._workload(spec).end_leftover()
+        return await self._workload(spec).end_leftover(asked)
 
     async def _tell_removed(self, spec: Spec) -> None:
         removed = ReportOrphanRemoved(attempt=spec.attempt, host=self._workshop.host)

@@ -8,9 +8,11 @@ import structlog
 
 from hubbub import faults
 from hubbub.domain.server_messages import Failure, ReportMoved, ReportOrphan, ReportResponded, ReportState
-from hubbub.domain.server_states import AwaitResponse, Effect, Running, Server, StartProcess, StopProcess, react
-from hubbub.rpc import Report
+from hubbub.domain.server_states import AwaitResponse, Effect, Held, Running, Server, StartProcess, StopProcess, react
+from hubbub.rpc import Answer, Report
+from hubbub_spawner_worker import strays
 from hubbub_spawner_worker.attempt import ANY_TIME, Attempt
+from hubbub_spawner_worker.fence import fence
 from hubbub_spawner_worker.hosted import Hosted
 from hubbub_spawner_worker.plugin import cancel
 from hubbub_spawner_worker.progress import publish_ready
@@ -23,6 +25,7 @@ __all__ = ["LOST", "Watch", "Workload", "owed"]
 _EARLY_ROUND = 2.0
 """Seconds between polls of what has started, but does not answer yet."""
 _LEFTOVER_PATIENCE = 25.0
+_CHILD_ROUND = 1.0
 
 
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,6 +160,8 @@ class Workload(Attempt):
         try:
             hosted = await self.open()
             assert hosted is not None
+            if hosted.reach != "process":
+                await fence(self)
             return await hosted.stop()
         except Exception as error:
             told = f"{type(error).__name__}: {error}"
@@ -167,7 +172,18 @@ class Workload(Attempt):
         resumes = hosted.resumes
         self.leave()
         await hosted.leave()
-        return self.exited(status, resumes=resumes)
+        return self.exited(status, resumes=resumes, sealed=await self._kept(hosted))
+
+    async def _kept(self, hosted: Hosted) -> str:
+        """What is left of its state, sealed: the next start is told so (the name of a volume, say)."""
+        if hosted.reach == "process":
+            return ""
+        try:
+            state = await hosted.state()
+        except Exception as error:
+            log.warning("server.state_unknown", server=self.spec.server, error=f"{type(error).__name__}: {error}")
+            return ""
+        return self.workshop.seal(state) if state else ""
 
     async def remove(self) -> bool:
         """It does not count any more. End it if it can be told from its successor: whether there was something.
@@ -177,8 +193,7 @@ class Workload(Attempt):
         """
         await self.end_progress()
         if self.hosted is not None and self.hosted.reach != "process":
-            await self._tell_leftover(self.hosted)
-            return False
+            return await self._remove_other(self.hosted)
         record = self.workshop.spool.read(self.spec.server, self.spec.attempt)
         if record is None or record.pid is None or self.hosted is None:
             self.leave()
@@ -186,9 +201,25 @@ class Workload(Attempt):
         await self._stop()
         return True
 
-    async def _tell_leftover(self, hosted: Hosted) -> None:
+    async def _remove_other(self, hosted: Hosted) -> bool:
         if not self.begun:
-            return
+            return False
+        answer = await self._tell_leftover(hosted)
+        if hosted.reach != "host":
+            return False
+        if isinstance(answer.state, Held) and answer.state.attempt == self.spec.attempt:
+            self.forsaken = True
+            return False
+        await strays.end(self.spec.hash)
+        return await self._poll(hosted) is not None
+
+    async def attend(self) -> None:
+        """Somebody else holds it. It may be a child of this process, which is not gone before it was asked after."""
+        assert self.hosted is not None
+        while await self._poll(self.hosted) is None:
+            await asyncio.sleep(_CHILD_ROUND)
+
+    async def _tell_leftover(self, hosted: Hosted) -> Answer:
         found = ReportOrphan(
             attempt=self.spec.attempt,
             host=self.workshop.host,
@@ -197,10 +228,13 @@ class Workload(Attempt):
             reason="its worker was thought to be lost",
             sealed=self.workshop.seal(await hosted.state()),
         )
-        await self.send(self.report(found, 0))
+        return await self.send(self.report(found, 0))
 
-    async def end_leftover(self) -> bool:
-        """End what is left of an attempt that is over; whether nothing is."""
+    async def end_leftover(self, asked: float) -> bool:
+        """End what is left of an attempt that is over; whether nothing is. *asked*: when, by the monotonic clock, it
+        was asked for; it is ours for some time from then on.
+        """
+        self.sure_until = asked + _LEFTOVER_PATIENCE
         try:
             async with asyncio.timeout(_LEFTOVER_PATIENCE):
                 while await self._try_to_stop() is None:
@@ -208,6 +242,8 @@ class Workload(Attempt):
         except TimeoutError:
             return False
         assert self.hosted is not None
+        if self.hosted.reach == "host":
+            await strays.end(self.spec.hash)
         await self._gone(self.hosted, None)
         return True
 

@@ -14,7 +14,7 @@ from jupyterhub.spawner import SimpleLocalProcessSpawner, SpawnException
 from tornado.ioloop import IOLoop
 from traitlets import Unicode
 
-from hubbub.domain.server_messages import ReportFailed, ReportMoved, ReportStarted, ReportState
+from hubbub.domain.server_messages import ReportExit, ReportFailed, ReportMoved, ReportStarted, ReportState
 from hubbub.domain.server_states import Running, Started, Stopped
 from hubbub.rpc import Report, ReportScopes
 from hubbub.tokens import token_hash
@@ -333,3 +333,39 @@ def state_of(api, server):
     """The newest state that was told, opened."""
     sealed = [sent.report.sealed for sent in api.seen if sent.server == server and getattr(sent.report, "sealed", "")]
     return api.opened(sealed[-1])
+
+
+class Keeps(Classic):
+    """As those do whose volumes outlive their servers."""
+
+    volume = ""
+
+    def get_state(self):
+        return {**super().get_state(), **({"volume": self.volume} if self.volume else {})}
+
+    def load_state(self, state):
+        super().load_state(state)
+        self.volume = state.get("volume", "")
+
+    async def start(self):
+        self.volume = self.volume or "v1"
+        return await super().start()
+
+
+async def test_what_a_spawner_still_knows_when_it_has_stopped_is_kept(api, classic):
+    await classic(Keeps)
+    await api.start("s1")
+    await api.until_is("s1", Running)
+    await api.stop("s1")
+    await api.until_is("s1", Stopped)
+    [exited] = api.reported(ReportExit)
+    assert api.opened(exited.sealed) == {"volume": "v1"}
+
+
+async def test_nothing_is_kept_of_one_that_knows_nothing_any_more(api, classic):
+    await classic()
+    await api.start("s1")
+    await api.until_is("s1", Running)
+    await api.stop("s1")
+    await api.until_is("s1", Stopped)
+    assert [exited.sealed for exited in api.reported(ReportExit)] == [""]

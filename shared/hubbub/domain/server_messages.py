@@ -178,7 +178,7 @@ class ReportFailed(Command, frozen=True, kw_only=True):
 
 class ReportExit(Command, frozen=True, kw_only=True):
     """The workload is gone. `status`: exit code, or what the spawner's poll returned, as text. `resumes`: it only
-    sleeps, and will want its API token when it wakes.
+    sleeps, and will want its API token when it wakes. `sealed`: what its spawner wants to be told at the next start.
     """
 
     attempt: int
@@ -186,6 +186,7 @@ class ReportExit(Command, frozen=True, kw_only=True):
     status: str | None
     deadline: datetime
     resumes: bool = False
+    sealed: str = ""
 
 
 class ReportFound(Command, frozen=True, kw_only=True):

@@ -32,8 +32,7 @@ class RevokeToken(Command, frozen=True, kw_only=True):
 
 
 class RestrictToken(Command, frozen=True, kw_only=True):
-    """`scopes`: all that it may do from now on. `grants`: what tokens of its OAuth client may ask for, if that is said.
-    """
+    """`scopes`: all that it may do now. `grants`: what tokens of its OAuth client may ask for, if that was said."""
 
     scopes: tuple[str, ...]
     grants: tuple[str, ...] | None = None

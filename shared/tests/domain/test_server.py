@@ -227,12 +227,6 @@ def test_a_running_server_whose_host_is_gone_has_crashed() -> None:
     given(requested, claimed, started, responded).when(command).then(crashed, left_of(1, "gone", url=URL))
 
 
-def test_what_ended_with_its_holder_leaves_nothing() -> None:
-    command = LoseAttempt(**BY_W1, reason="gone", deadline=LATER, ended=True)
-    crashed = ServerCrashed(attempt=1, status=None)
-    given(requested, claimed, started, responded).when(command).then(crashed)
-
-
 def test_a_workload_that_is_found_is_adopted_and_keeps_its_token() -> None:
     command = ReportFound(attempt=1, worker="w2", host="h1", deadline=SOON)
     state = given(requested, claimed, started, responded).when(command).then(adopted)
@@ -248,11 +242,6 @@ def test_a_workload_that_is_found_where_nobody_knew_that_it_had_started_has_star
 def test_a_workload_of_an_attempt_that_nobody_claimed_is_nobodys() -> None:
     command = ReportFound(**BY_W1, host="h1", deadline=SOON)
     given(requested).when(command).then_rejected(StaleAttempt, "nobody claimed it")
-
-
-def test_a_workload_of_a_stopped_server_is_a_leftover() -> None:
-    history = (requested, claimed, failed, ServerStopped(attempt=1, status=None))
-    given(*history).when(ReportFound(**BY_W1, host="h1", deadline=SOON)).then_rejected(StaleAttempt)
 
 
 def test_a_stop_that_takes_too_long_is_over() -> None:

@@ -248,3 +248,15 @@ def test_a_workload_that_only_sleeps_keeps_its_token() -> None:
         .then(ServerStarted(attempt=2, url=URL, deadline=SOON, token="t1"))
     )
     assert awake.token == "t1"  # type: ignore[union-attr]
+
+
+def test_a_process_that_ended_with_its_holder_leaves_nothing() -> None:
+    command = LoseAttempt(attempt=1, worker="w1", reason="gone", deadline=LATER, ended=True)
+    given(*running("process")).when(command).then(ServerCrashed(attempt=1, status=None))
+    given(*running("pool")).when(command).then(lost)
+
+
+def test_a_process_of_a_stopped_server_is_a_leftover() -> None:
+    history = (*running("process"), stopping, ServerStopped(attempt=1, status=None))
+    found = ReportFound(attempt=1, worker="w1", host="h1", deadline=SOON)
+    given(*history).when(found).then_rejected(StaleAttempt)

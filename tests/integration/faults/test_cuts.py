@@ -4,7 +4,9 @@ Whatever the step: the request is answered truthfully, one live workload counts,
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from itertools import product
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 import pytest_asyncio
@@ -15,7 +17,8 @@ from checks import five_checks
 from cuts import NAME, Cut, Stage
 from stack import HERE, hub
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+if TYPE_CHECKING:
+    from _pytest.mark import ParameterSet
 
 #: In this order, so that a worker that was killed has time to be counted as steady before the next is.
 HOWS = ("kill", "stop", "cut")
@@ -70,45 +73,72 @@ SLICE = {
 }
 
 Act = Callable[[Stage, Cut], Awaitable[None]]
+ACTS: tuple[tuple[Act, dict[str, tuple[str, ...]], str], ...] = (
+    (cuts.start, START, ""),
+    (cuts.stop, STOP, ""),
+    (cuts.take_over, TAKE_OVER, ""),
+    (cuts.start, CLEAN, "worker.started"),
+)
 
 
-def cases() -> Iterator[tuple[str, Act, Cut]]:
-    for reach in OURS + CLASSIC:
-        tables: list[tuple[Act, dict[str, tuple[str, ...]], str]] = [
-            (cuts.start, START, ""),
-            (cuts.stop, STOP, ""),
-            (cuts.take_over, TAKE_OVER, ""),
-            (cuts.start, CLEAN, "worker.started"),
-        ]
-        for act, points, after in tables:
-            for point, reaches in points.items():
-                if reach in reaches:
-                    yield from ((reach, act, Cut(point=point, how=how, after=after)) for how in HOWS)
+def cases(reach: str) -> "list[ParameterSet]":
+    """All of one kind of spawner, each with its name; those that not every push is tried with are marked."""
+    found = []
+    for act, points, after in ACTS:
+        for point, how in product([point for point, reaches in points.items() if reach in reaches], HOWS):
+            cut = Cut(point=point, how=how, after=after)
+            name = f"{act.__name__}-{cut}"
+            found.append(pytest.param(act, cut, id=name, marks=() if f"{reach}-{name}" in SLICE else pytest.mark.long))
+    return found
 
 
-def named() -> Iterator["pytest.ParameterSet"]:
-    for reach, act, cut in cases():
-        name = f"{reach}-{act.__name__}-{cut}"
-        yield pytest.param(reach, act, cut, id=name, marks=() if name in SLICE else pytest.mark.long)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    assert metafunc.cls is not None
+    metafunc.parametrize(("act", "cut"), cases(metafunc.cls.REACH))
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+@pytest.mark.asyncio(loop_scope="class")
+class Cuts:
     """One hub for all the cuts of a kind of spawner; what it has logged is verified at the end."""
-    folder = tmp_path_factory.mktemp("cuts")
-    faults = Faults(folder / "faults")
-    environ = {**faults.environ, "TEST_REACH": request.param, "HUBBUB_LEASE_SECONDS": "0.5"}
-    config = HERE / "config_cuts.py"
-    async with hub(folder / "data", config=config, scale="spawner-worker=2", environ=environ) as made:
-        await made.user(NAME)
-        yield Stage(made, faults)
-        await five_checks(made)
+
+    REACH: ClassVar[str]
+
+    @pytest_asyncio.fixture(scope="class", loop_scope="class")
+    @classmethod
+    async def stage(cls, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+        folder = tmp_path_factory.mktemp("cuts")
+        faults = Faults(folder / "faults")
+        environ = {**faults.environ, "TEST_REACH": cls.REACH, "HUBBUB_LEASE_SECONDS": "0.5"}
+        async with hub(
+            folder / "data", config=HERE / "config_cuts.py", scale="spawner-worker=2", environ=environ
+        ) as made:
+            await made.user(NAME)
+            stage = Stage(made, faults)
+            yield stage
+            await stage.reset()
+            await five_checks(made)
+
+    async def test_it_is_made_good(self, stage: Stage, act: Act, cut: Cut):
+        await stage.reset()
+        try:
+            await asyncio.wait_for(act(stage, cut), 110)
+        except (AssertionError, TimeoutError) as error:
+            raise AssertionError(f"{error!r}\n{stage.hub.logs()}") from error
 
 
-@pytest.mark.parametrize(("stage", "act", "cut"), named(), indirect=["stage"])
-async def test_a_cut_is_made_good(stage: Stage, act: Act, cut: Cut):
-    await stage.reset()
-    try:
-        await asyncio.wait_for(act(stage, cut), 110)
-    except (AssertionError, TimeoutError) as error:
-        raise AssertionError(f"{error}\n{stage.hub.logs()}") from None
+class TestProcess(Cuts):
+    """Ours: a process of the host, which the host's workers know from any other."""
+
+    REACH = "process"
+
+
+class TestHost(Cuts):
+    """JupyterHub's own: processes of a host, too, but known by what the spawner says alone."""
+
+    REACH = "host"
+
+
+class TestPool(Cuts):
+    """Somebody's: a backend for all, in which a person's servers have the same name, attempt by attempt."""
+
+    REACH = "pool"

@@ -1,8 +1,7 @@
-"""A Docker daemon of its own: private folders, a private bridge, nothing in the firewall, an image without a registry."""
+"""A Docker daemon of its own: private folders and bridge, the firewall untouched, images without a registry."""
 
 import io
 import os
-import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from docker.models.containers import Container
 from rigs.ground import Ground, daemon, run, until
 from rigs.people import STANDIN
 
-BRIDGE = "hubbubrig0"
+PREFIX = "hubrig"
 IMAGES = ("hubbub/standin:small", "hubbub/standin:large")
 
 
@@ -60,10 +59,11 @@ c.Spawner.cmd = [{os.path.realpath(sys.executable)!r}, {str(STANDIN)!r}]
 def docker_rig(ground: Ground) -> Iterator[DockerRig]:
     room = ground.room("docker")
     address = f"unix://{room}/d.sock"
+    bridge = f"{PREFIX}{os.getpid()}"
     command = ["dockerd", "--data-root", room / "data", "--exec-root", room / "exec", "--pidfile", room / "d.pid"]
-    command += ["--host", address, "--bridge", BRIDGE, "--iptables=false", "--ip6tables=false", "--ip-forward=false"]
+    command += ["--host", address, "--bridge", bridge, "--iptables=false", "--ip6tables=false", "--ip-forward=false"]
     with ExitStack() as stack:
-        stack.enter_context(_bridge())
+        stack.enter_context(_bridge(bridge))
         runs = stack.enter_context(daemon(room, *command))
         until((room / "d.sock").exists, 30, f"dockerd: see {room}/dockerd.log", runs)
         rig = DockerRig(address, stack.enter_context(_client(address)))
@@ -85,15 +85,17 @@ def _client(address: str) -> Iterator[client.DockerClient]:
 
 
 @contextmanager
-def _bridge() -> Iterator[None]:
-    subprocess.run(["ip", "link", "delete", BRIDGE], capture_output=True, check=False)  # of a run that was killed
-    run("ip", "link", "add", "name", BRIDGE, "type", "bridge")
+def _bridge(name: str) -> Iterator[None]:
+    for left in Path("/sys/class/net").glob(f"{PREFIX}*"):  # of runs that were killed
+        if not Path("/proc", left.name.removeprefix(PREFIX)).exists():
+            run("ip", "link", "delete", left.name)
+    run("ip", "link", "add", "name", name, "type", "bridge")
     try:
-        run("ip", "address", "add", "10.213.77.1/24", "dev", BRIDGE)
-        run("ip", "link", "set", BRIDGE, "up")
+        run("ip", "address", "add", f"10.213.{os.getpid() % 256}.1/24", "dev", name)
+        run("ip", "link", "set", name, "up")
         yield
     finally:
-        run("ip", "link", "delete", BRIDGE)
+        run("ip", "link", "delete", name)
 
 
 def _empty() -> bytes:

@@ -1,4 +1,4 @@
-"""A stand-in of the Kubernetes API, for kubespawner: as a process of its own, so that it outlives every hub of a test."""
+"""A stand-in of the Kubernetes API, for kubespawner: a process of its own, that outlives every hub of a test."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""The few paths of the Kubernetes API that kubespawner asks for; a pod is a process of this host with an address of its own.
+"""The few paths of the Kubernetes API that kubespawner asks for; a pod is a process with an address of its own.
 
 Objects of any kind can be made, read, listed, watched and deleted, in any namespace. Pods are run: their
 first container's arguments are the command, all of 127.0.0.0/8 are their addresses, and a container that
@@ -14,7 +14,7 @@ from contextlib import suppress
 from copy import deepcopy
 from datetime import UTC, datetime
 from itertools import count
-from typing import Any
+from typing import Any, ClassVar
 from uuid import uuid4
 
 from aiohttp import web
@@ -63,13 +63,13 @@ class Store:
 
 
 STORE = web.AppKey("STORE", Store)
-ADDRESSES = (f"127.77.{number // 250}.{number % 250 + 1}" for number in count())
+ADDRESSES = (f"127.{os.getpid() % 200 + 10}.{number // 250}.{number % 250 + 1}" for number in count())
 
 
 class Pod:
     """Runs one, from its making to its removal."""
 
-    running: "dict[str, Pod]" = {}
+    running: ClassVar[dict[str, "Pod"]] = {}
 
     def __init__(self, store: Store, thing: Thing) -> None:
         self.store = store
@@ -87,7 +87,9 @@ class Pod:
             status = await self._run_container(restarts)
             again = self.thing["spec"].get("restartPolicy", "Always")
             if again == "Never" or (again == "OnFailure" and status == 0):
-                await self._show("Succeeded" if status == 0 else "Failed", {"terminated": {"exitCode": status}}, restarts)
+                await self._show(
+                    "Succeeded" if status == 0 else "Failed", {"terminated": {"exitCode": status}}, restarts
+                )
                 return
             restarts += 1
             await self._tell("BackOff", "Back-off restarting failed container", "Warning")

@@ -1,7 +1,8 @@
 """A UNIX user as an operator's host has many: with a home, and with no right to read the checkout or root's Python."""
 
+import os
+import pwd
 import shutil
-import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterator
@@ -12,12 +13,12 @@ from pathlib import Path
 from rigs.ground import Ground, bound, run
 
 STANDIN = Path(__file__).parent.parent.parent / "integration" / "standin.py"
-NAME = "hubbub-guest"
+PREFIX = "hubbub-guest-"
 
 
 @dataclass(frozen=True)
 class Visitor:
-    """`python`, `standin`: programs that the user may run. `programs`: a folder for more; `packages`: to import from."""
+    """`python`, `standin`: what the user may run. `programs`: a folder for more. `packages`: what can be imported."""
 
     name: str
     python: Path
@@ -37,9 +38,10 @@ class Visitor:
 def visitor(ground: Ground) -> Iterator[Visitor]:
     room = ground.room("guest")
     with ExitStack() as stack:
-        subprocess.run(["userdel", "--force", NAME], capture_output=True, check=False)  # of a run that was killed
-        run("useradd", "--create-home", "--home-dir", room / "home", "--shell", "/bin/bash", NAME)
-        stack.callback(run, "userdel", "--force", NAME)
+        _forget_earlier_ones()
+        name = f"{PREFIX}{os.getpid()}"
+        run("useradd", "--create-home", "--home-dir", room / "home", "--shell", "/bin/bash", name)
+        stack.callback(run, "userdel", "--force", name)
         stack.enter_context(bound(Path(sys.base_prefix), room / "python"))
         stack.enter_context(bound(Path(sysconfig.get_path("purelib")), room / "packages"))
         programs = room / "bin"
@@ -48,7 +50,14 @@ def visitor(ground: Ground) -> Iterator[Visitor]:
         # One that was built with a library of its own looks for that where others may not go.
         library = f'LD_LIBRARY_PATH="{room}/python/lib${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}"'
         python = ground.program(programs / "python", f'#!/bin/sh\n{library} exec {real} "$@"\n')
-        made = Visitor(NAME, python, room / "packages", programs / "standin", programs)
+        made = Visitor(name, python, room / "packages", programs / "standin", programs)
         made.script("standin", STANDIN.read_text())
         yield made
         shutil.rmtree(room / "home", ignore_errors=True)
+
+
+def _forget_earlier_ones() -> None:
+    """Of runs that were killed."""
+    for entry in pwd.getpwall():
+        if entry.pw_name.startswith(PREFIX) and not Path("/proc", entry.pw_name.removeprefix(PREFIX)).exists():
+            run("userdel", "--force", entry.pw_name)

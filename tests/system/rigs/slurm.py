@@ -75,7 +75,7 @@ def slurm_rig(ground: Ground) -> Iterator[SlurmRig]:
         for name in ("slurmctld", "slurmd"):
             runs = stack.enter_context(daemon(room, name, "-D", "-f", settings, environ=rig.environ))
         until(lambda: _is_idle(rig), 30, f"an idle node: see {room}", runs)
-        stack.callback(run, "scancel", "--user=hubbub-guest", environ=rig.environ)
+        stack.callback(run, "scancel", "--state=PENDING", "--state=RUNNING", environ=rig.environ)
         yield rig
 
 

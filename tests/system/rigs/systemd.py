@@ -43,7 +43,7 @@ def systemd_rig(ground: Ground) -> Iterator[SystemdRig]:
     for folder in (rig.programs, rig.units):
         folder.mkdir()
     for name in ("systemd-run", "systemctl"):
-        ground.program(rig.programs / name, f"#!/bin/sh\nexec {sys.executable} -I -S {PROGRAM} {name} \"$@\"\n")
+        ground.program(rig.programs / name, f'#!/bin/sh\nexec {sys.executable} -I -S {PROGRAM} {name} "$@"\n')
     try:
         yield rig
     finally:

@@ -105,6 +105,10 @@ class Spawner(Configured, LoggingConfigurable):
         """Where the server answers, asked of one that runs; for those whose servers move."""
         return self.server.url
 
+    async def read_log(self, lines: int) -> str | None:
+        """The last *lines* of what the server has printed; None if nobody keeps that. Not asked of local processes."""
+        return None
+
     async def delete_forever(self) -> None:
         """The server, or its user, is being deleted: what it had stored may go. It has been stopped."""
 
