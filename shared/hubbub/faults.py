@@ -2,7 +2,7 @@
 
 HUBBUB_FAULT names a folder. A file `plan` in it says `point:n:how`: the process that comes to *point* for the nth
 time since (each counts for itself) takes the plan, by renaming it to `struck.<its process id>`, and is struck there.
-*how* is `kill` (SIGKILL), `stop` (SIGSTOP) or `cut`: for `CUT` seconds it has no connection to the bus.
+*how* is `kill` (SIGKILL), `stop` (SIGSTOP), or for how many seconds it has no connection to the bus.
 """
 
 import os
@@ -13,8 +13,7 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-#: Seconds.
-CUT = 4.0
+_SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 
 _FOLDER = os.environ.get("HUBBUB_FAULT", "")
 _seen: tuple[str, int] = ("", 0)
@@ -41,14 +40,14 @@ def _maybe(name: str, folder: Path) -> None:
     except FileNotFoundError:  # nothing is planned, or somebody else was quicker
         return
     _seen = ("", 0)
-    if how == "cut":
-        _cut(int(urlsplit(os.environ["HUBBUB_NATS_URL"].split(",")[0]).port or 4222))
+    if how in _SIGNALS:
+        os.kill(os.getpid(), _SIGNALS[how])
     else:
-        os.kill(os.getpid(), signal.SIGSTOP if how == "stop" else signal.SIGKILL)
+        _cut(int(urlsplit(os.environ["HUBBUB_NATS_URL"].split(",")[0]).port or 4222), float(how))
 
 
-def _cut(port: int) -> None:
-    until = time.monotonic() + CUT
+def _cut(port: int, seconds: float) -> None:
+    until = time.monotonic() + seconds
 
     def refuse(event: str, arguments: tuple[object, ...]) -> None:
         if event == "socket.connect" and time.monotonic() < until:

@@ -9,25 +9,24 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import psutil
-
 from burst import Faults, ask, killed
 from checks import five_checks, rows
-from hubbub.faults import CUT
 from stack import Hub, eventually
 
 NAME = "ada"
 SERVER = f"/users/{NAME}/server"
-#: Seconds for which a worker is stopped: longer than six leases, after which it is given up for good.
-PAUSE = 4.0
+LEASE = 0.5
+#: Seconds for which a worker is stopped, or cut off: until everything of it is given up, which for processes of its
+#: host is after six leases.
+AWAY = {"process": 3.5, "host": 2.5, "pool": 2.5}
 #: Seconds in which what does not count has to be gone, and what was asked for to be so.
 PATIENCE = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cut:
-    """Where a worker is struck, and *how* (see `hubbub.faults`). `after`: where one is killed before, for it to get
-    there.
+    """Where a worker is struck, and *how*: `kill`, `stop` or `cut` (see `hubbub.faults`). `after`: where one is killed
+    before, for it to get there.
     """
 
     point: str
@@ -39,10 +38,11 @@ class Cut:
 
 
 class Stage:
-    """A hub with two workers, and the one server that is tried."""
+    """A hub with two workers, and the one server that is tried. `reach`: of its spawner."""
 
-    def __init__(self, hub: Hub, faults: Faults) -> None:
+    def __init__(self, hub: Hub, faults: Faults, reach: str) -> None:
         self.hub = hub
+        self.reach = reach
         self.faults = faults
 
     async def reset(self) -> None:
@@ -75,7 +75,7 @@ class Stage:
         if cut.after:
             self.faults.arm(cut.after)
         else:
-            self.faults.arm(cut.point, how=cut.how)
+            self._arm(cut)
         striking = asyncio.create_task(self._strike(cut))
         try:
             yield
@@ -86,13 +86,15 @@ class Stage:
     async def _strike(self, cut: Cut) -> None:
         if cut.after:
             await eventually(self._was_struck, PATIENCE, f"a worker at {cut.after}")
-            self.faults.arm(cut.point, how=cut.how)
+            self._arm(cut)
         pid = await eventually(self._was_struck, PATIENCE, f"a worker at {cut.point}")
+        if cut.how != "kill":
+            await asyncio.sleep(AWAY[self.reach])  # that is the fault
         if cut.how == "stop":
-            await asyncio.sleep(PAUSE)  # that is the fault
             os.kill(pid, signal.SIGCONT)
-        elif cut.how == "cut":
-            await asyncio.sleep(CUT)
+
+    def _arm(self, cut: Cut) -> None:
+        self.faults.arm(cut.point, how=str(AWAY[self.reach]) if cut.how == "cut" else cut.how)
 
     async def _was_struck(self) -> int:
         return self.faults.struck
@@ -159,10 +161,3 @@ async def stop_it(stage: Stage) -> None:
     status, body = await ask(stage.hub, "DELETE", SERVER)
     assert status in (202, 204), (status, body)
     await stage.check_stopped()
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False

@@ -123,13 +123,16 @@ class Hosted:
         """Where the server listens, as scheme://host:port. Raises Overdue, TypeError, or what the spawner does."""
         spawner = self.spawner
         try:
-            address = await self.seat.call(spawner.start, patience=spawner.start_timeout)
+            address = await self.seat.call(self.begin, patience=spawner.start_timeout)
         finally:
             spawner.handler = None
         url = self.url_of(address)
         if url:
             self.at(url)
         return url
+
+    def begin(self) -> Any:
+        return self.spawner.start()
 
     def frames(self) -> AsyncIterator[dict[str, Any]]:
         """What it says while it starts. Asked for after `start` was called."""

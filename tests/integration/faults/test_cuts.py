@@ -5,8 +5,10 @@ Whatever the step: the request is answered truthfully, one live workload counts,
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from itertools import product
-from typing import TYPE_CHECKING, ClassVar
+from traceback import format_exception
+from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
@@ -14,11 +16,13 @@ import pytest_asyncio
 import cuts
 from burst import Faults
 from checks import five_checks
-from cuts import NAME, Cut, Stage
+from cuts import LEASE, NAME, Cut, Stage
 from stack import HERE, hub
 
 if TYPE_CHECKING:
     from _pytest.mark import ParameterSet
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 #: In this order, so that a worker that was killed has time to be counted as steady before the next is.
 HOWS = ("kill", "stop", "cut")
@@ -60,16 +64,13 @@ CLEAN = {
 
 #: What every push is tried with.
 SLICE = {
-    "process-start-spooled-kill",
-    "process-start-started-stop",
-    "process-start-told.ReportStarted-cut",
-    "process-stop-stopped-kill",
-    "host-start-state_told-kill",
-    "host-start-prepared-stop",
-    "host-stop-before_stop-cut",
-    "pool-start-started-kill",
-    "pool-take_over-inherited-kill",
-    "pool-stop-before_stop-stop",
+    "start-spooled-kill",
+    "start-prepared-stop",
+    "start-started-kill",
+    "start-told.ReportStarted-stop",
+    "stop-before_stop-stop",
+    "stop-stopped-cut",
+    "take_over-inherited-kill",
 }
 
 Act = Callable[[Stage, Cut], Awaitable[None]]
@@ -81,64 +82,51 @@ ACTS: tuple[tuple[Act, dict[str, tuple[str, ...]], str], ...] = (
 )
 
 
-def cases(reach: str) -> "list[ParameterSet]":
-    """All of one kind of spawner, each with its name; those that not every push is tried with are marked."""
+def cases() -> "list[ParameterSet]":
+    """All, each with its name; those that not every push is tried with are marked."""
     found = []
     for act, points, after in ACTS:
-        for point, how in product([point for point, reaches in points.items() if reach in reaches], HOWS):
+        for point, how in product(points, HOWS):
             cut = Cut(point=point, how=how, after=after)
             name = f"{act.__name__}-{cut}"
-            found.append(pytest.param(act, cut, id=name, marks=() if f"{reach}-{name}" in SLICE else pytest.mark.long))
+            marks = () if name in SLICE else pytest.mark.long
+            found.append(pytest.param(act, cut, points[point], id=name, marks=marks))
     return found
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    assert metafunc.cls is not None
-    metafunc.parametrize(("act", "cut"), cases(metafunc.cls.REACH))
-
-
-@pytest.mark.asyncio(loop_scope="class")
-class Cuts:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stages(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dict[str, Stage]]:
     """One hub for all the cuts of a kind of spawner; what it has logged is verified at the end."""
+    async with AsyncExitStack() as stack:
 
-    REACH: ClassVar[str]
-
-    @pytest_asyncio.fixture(scope="class", loop_scope="class")
-    @classmethod
-    async def stage(cls, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
-        folder = tmp_path_factory.mktemp("cuts")
-        faults = Faults(folder / "faults")
-        environ = {**faults.environ, "TEST_REACH": cls.REACH, "HUBBUB_LEASE_SECONDS": "0.5"}
-        async with hub(
-            folder / "data", config=HERE / "config_cuts.py", scale="spawner-worker=2", environ=environ
-        ) as made:
+        async def stage(reach: str) -> Stage:
+            folder = tmp_path_factory.mktemp(reach)
+            faults = Faults(folder / "faults")
+            environ = {**faults.environ, "TEST_REACH": reach, "HUBBUB_LEASE_SECONDS": str(LEASE)}
+            config = HERE / "config_cuts.py"
+            running = hub(folder / "data", config=config, scale="spawner-worker=2", environ=environ)
+            made = await stack.enter_async_context(running)
             await made.user(NAME)
-            stage = Stage(made, faults)
-            yield stage
-            await stage.reset()
-            await five_checks(made)
+            return Stage(made, faults, reach)
 
-    async def test_it_is_made_good(self, stage: Stage, act: Act, cut: Cut):
+        found = {reach: await stage(reach) for reach in OURS + CLASSIC}
+        yield found
+        await asyncio.gather(*(each.reset() for each in found.values()))
+        for each in found.values():
+            await five_checks(each.hub)
+
+
+@pytest.mark.parametrize(("act", "cut", "reaches"), cases())
+async def test_it_is_made_good(stages: dict[str, Stage], act: Act, cut: Cut, reaches: tuple[str, ...]):
+    """For every kind of spawner at the same time: most of it is waiting."""
+
+    async def one(stage: Stage) -> str:
         await stage.reset()
         try:
-            await asyncio.wait_for(act(stage, cut), 110)
-        except (AssertionError, TimeoutError) as error:
-            raise AssertionError(f"{error!r}\n{stage.hub.logs()}") from error
+            await asyncio.wait_for(act(stage, cut), 90)
+        except Exception as error:
+            return f"{stage.reach}: {error!r}\n{''.join(format_exception(error))}\n{stage.hub.logs()}"
+        return ""
 
-
-class TestProcess(Cuts):
-    """Ours: a process of the host, which the host's workers know from any other."""
-
-    REACH = "process"
-
-
-class TestHost(Cuts):
-    """JupyterHub's own: processes of a host, too, but known by what the spawner says alone."""
-
-    REACH = "host"
-
-
-class TestPool(Cuts):
-    """Somebody's: a backend for all, in which a person's servers have the same name, attempt by attempt."""
-
-    REACH = "pool"
+    wrong = await asyncio.gather(*(one(stages[reach]) for reach in reaches))
+    assert not any(wrong), "\n".join(wrong)

@@ -1,20 +1,23 @@
 """A classic spawner, driven: what differs from our own is here, and what JupyterHub's hub would do around it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from hubbub_spawner_worker.classic.beginning import Beginning
 from hubbub_spawner_worker.classic.facades import server_at
 from hubbub_spawner_worker.classic.logs import backend_log
 from hubbub_spawner_worker.hosted import Hosted, url_of
 
 _STOP_PATIENCE = 60.0
 _LOG_PATIENCE = 4.0
+_END_PATIENCE = 5.0
 _STEPS = ("interrupt_timeout", "term_timeout", "kill_timeout")
 
 
 @dataclass(kw_only=True)
 class ClassicHosted(Hosted):
     prefix: str
+    beginning: Beginning = field(default_factory=Beginning)
 
     def apply_options(self, options: dict[str, Any]) -> Any:
         return self.spawner._run_apply_user_options(options)  # noqa: SLF001  (JupyterHub has no other name for it)
@@ -28,6 +31,9 @@ class ClassicHosted(Hosted):
         finally:
             spawner._spawn_pending = spawner._start_pending = False  # noqa: SLF001
 
+    async def begin(self) -> Any:
+        return await self.beginning.of(self.spawner.start)
+
     def url_of(self, address: Any) -> str:
         """Very old spawners return nothing, and have filled in `server` themselves."""
         spawner = self.spawner
@@ -39,8 +45,15 @@ class ClassicHosted(Hosted):
         self.spawner.orm_spawner.server = server_at(self.prefix, url)
 
     async def stop(self) -> str | None:
+        """What nothing is known of yet is not gone as long as its start goes on."""
         self.spawner._stop_pending = True  # noqa: SLF001
-        return await super().stop()
+        if self.beginning.over:
+            return await super().stop()
+        status = await self.poll()
+        if status is None:
+            await self.seat.call(self.beginning.end, patience=_END_PATIENCE)
+            return await super().stop()
+        return status if await self.seat.call(self.beginning.wait, patience=_END_PATIENCE) else None
 
     async def log(self, lines: int) -> str:
         found = await self.seat.call(backend_log, self.spawner, lines, patience=_LOG_PATIENCE)

@@ -2,7 +2,7 @@
 
 import logging
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from jupyterhub.spawner import Spawner
 
@@ -56,6 +56,8 @@ def _certify(spawner: Any, certificates: Certificates) -> None:
 
 
 def reach_of(kind: type[Any]) -> Reach:
-    """Who can get at what such a spawner starts, as far as its class tells."""
+    """Who can get at what such a spawner starts, as far as its class tells: by an attribute `reach`, or its name."""
+    if (said := getattr(kind, "reach", None)) in ("host", "pool"):
+        return cast("Reach", said)
     names = [f"{each.__module__}.{each.__qualname__}" for each in kind.__mro__]
     return "host" if any(name.startswith(_OF_A_HOST) for name in names) else "pool"
