@@ -18,15 +18,15 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PAGE = (HERE.parent.parent / "docs" / "spawners.md").read_text()
 
-CONFIG = f"""
-import sys
+BEFORE = """
 c = get_config()
-load_subconfig({str(HERE / "config_standin.py")!r})
-sys.path.insert(0, {{folder!r}})
-{{ours}}
-c.Hubbub.pools = {{{{"elsewhere": {{{{"users": ["bea"], "spawner_class": "plain.PlainSpawner"}}}}}}}}
+load_subconfig(standins)
+"""
+AFTER = """
+sys.path.insert(0, folder)
+c.Hubbub.pools = {"elsewhere": {"users": ["bea"], "spawner_class": "plain.PlainSpawner"}}
 c.PlainSpawner.nice = 5
-c.SimpleLocalProcessSpawner.home_dir_template = {folder!r} + "/data/home/{{username}}"  # the same everywhere
+c.SimpleLocalProcessSpawner.home_dir_template = folder + "/data/home/{username}"  # the same for every worker
 """
 
 
@@ -43,7 +43,8 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hub]:
     folder: Path = tmp_path_factory.mktemp("howto")
     (folder / "plain.py").write_text(block("plain.py"))
     config = folder / "jupyterhub_config.py"
-    config.write_text(CONFIG.format(folder=str(folder), ours=block("jupyterhub_config.py")))
+    known = f"import sys\nfolder, standins = {str(folder)!r}, {str(HERE / 'config_standin.py')!r}\n"
+    config.write_text(known + BEFORE + block("jupyterhub_config.py") + AFTER)
     async with hub(folder / "data", config=config, scale="spawner-worker@elsewhere=0") as made:
         yield made
 

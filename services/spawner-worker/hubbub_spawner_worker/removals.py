@@ -38,10 +38,12 @@ class Removals:
         self._under_way.add((workload.spec.server, workload.spec.attempt))
         self._spawn(self.remove(workload))
 
-    def clear(self, workload: Workload, asked: float) -> None:
-        """End what an api thinks to be left of an attempt that is over. *asked*: when we asked for such work."""
+    def clear(self, workload: Workload, asked: float, after: asyncio.Event | None) -> None:
+        """End what is left of an attempt that is over. *asked*: when we asked for such work; *after*: what we do for
+        that attempt ourselves has to be over.
+        """
         self._under_way.add((workload.spec.server, workload.spec.attempt))
-        self._spawn(self._clear(workload, asked))
+        self._spawn(self._clear(workload, asked, after))
 
     async def remove(self, workload: Workload) -> None:
         spec = workload.spec
@@ -58,9 +60,12 @@ class Removals:
         finally:
             self._under_way.discard((spec.server, spec.attempt))
 
-    async def _clear(self, workload: Workload, asked: float) -> None:
+    async def _clear(self, workload: Workload, asked: float, after: asyncio.Event | None) -> None:
         spec = workload.spec
         try:
+            if after is not None:
+                async with asyncio.timeout(_PATIENCE):
+                    await after.wait()
             if await self._ended(workload, asked):
                 log.info("server.leftover_ended", server=spec.server, attempt=spec.attempt)
                 faults.point("worker.leftover_ended")

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -11,9 +10,9 @@ import structlog
 
 from hubbub import faults
 from hubbub.bus import Bus, BusUnavailable, Remote
-from hubbub.domain.server_messages import Failure, ReportOrphan, ReportOrphanRemoved
+from hubbub.domain.server_messages import Failure
 from hubbub.domain.server_states import Running, Server, Spawning, Started, Stopping
-from hubbub.rpc import Done, Heartbeat, Held, Holdings, Inherited, Refusal, Report, Spec, Word
+from hubbub.rpc import Done, Heartbeat, Held, Holdings, Inherited, Refusal, Spec, Word
 from hubbub_spawner_worker import log_streams
 from hubbub_spawner_worker.adoption import Adoption
 from hubbub_spawner_worker.auth_states import AuthStates
@@ -26,6 +25,7 @@ from hubbub_spawner_worker.guesses import nobodys, spawning
 from hubbub_spawner_worker.holding import Holding, Lost
 from hubbub_spawner_worker.hosting import Hosting
 from hubbub_spawner_worker.logs import Backend
+from hubbub_spawner_worker.removals import Removals
 from hubbub_spawner_worker.reports import Reporter
 from hubbub_spawner_worker.spawners import LocalProcessSpawner
 from hubbub_spawner_worker.workload import LOST, Workload, owed
@@ -40,7 +40,6 @@ CHECK = 20.0
 ANY_NUMBER = 1_000_000
 """How many servers a worker holds that has no limit."""
 _SWEEP = 30.0
-_ORPHAN_PATIENCE = 10.0
 
 
 class Worker:
@@ -54,13 +53,13 @@ class Worker:
         self._round = min(ROUND, lease / 4)
         self._size = workshop.options.size_of(pool)
         self._held: dict[str, Holding] = {}
-        self._removing: set[tuple[str, int]] = set()
         self._tasks: asyncio.TaskGroup | None = None
         name = workshop.worker
         self._log_streams = log_streams.LogStreams(workshop.logs, workshop.publish, self._backend_of)
         self.reporter = Reporter(bus, f"hub.rpc.report.{pool}.{name}")
         self.claims = Claims(bus, pool=pool, worker=name, host=workshop.host, taker=self, reach=self._hosting.reach)
         self.claims.on_reconnect = self.check_all
+        self._removals = Removals(workshop, self.reporter.send, self._spawn)
         self._forms = Forms(bus, self._hosting, workshop.sealer, pool=pool)
         self._farewells = Farewells(bus, self._hosting, workshop.kind, workshop.sealer, pool=pool)
         self._adoption = Adoption(bus, self._hosting, pool, self, self.reporter.send)
@@ -118,14 +117,18 @@ class Worker:
         self.hold(self._workload(spec), inherited.state)
 
     def clear(self, spec: Spec) -> None:
-        """End what is left of an attempt that is over."""
-        if not self.holds(spec.server, spec.attempt):
-            self._removing.add((spec.server, spec.attempt))
-            self._spawn(self._clear(spec, self.claims.asked))
+        """End what is left of an attempt that is over: first of all here, if we have not heard that it is."""
+        if self._removals.under_way(spec.server, spec.attempt):
+            return
+        held = self._held.get(spec.server)
+        ours = held if held is not None and held.attempt == spec.attempt else None
+        if ours:
+            ours.tell()
+        self._removals.clear(self._workload(spec), self.claims.asked, ours.over if ours else None)
 
     def holds(self, server: str, attempt: int) -> bool:
         held = self._held.get(server)
-        return (held is not None and held.attempt == attempt) or (server, attempt) in self._removing
+        return (held is not None and held.attempt == attempt) or self._removals.under_way(server, attempt)
 
     def hold(self, workload: Workload, state: Server) -> None:
         earlier = self._held.get(workload.spec.server)
@@ -135,8 +138,7 @@ class Worker:
 
     def remove(self, workload: Workload) -> None:
         """What is left of an attempt that does not count any more."""
-        self._removing.add((workload.spec.server, workload.spec.attempt))
-        self._spawn(self._remove(workload))
+        self._removals.begin(workload)
 
     # One server --------------------------------------------------------------------------
 
@@ -150,7 +152,7 @@ class Worker:
             await self._run(holding)
         except Lost as error:
             log.info("server.lost", server=spec.server, attempt=spec.attempt, reason=str(error))
-            await self._remove(holding.workload)
+            await self._removals.remove(holding.workload)
         finally:
             if self._held.get(spec.server) is holding:
                 del self._held[spec.server]
@@ -166,52 +168,6 @@ class Worker:
             except Exception:  # a mistake of ours must not end all the others
                 log.exception("worker.failed", server=holding.workload.spec.server)
                 await asyncio.sleep(1)
-
-    async def _remove(self, workload: Workload) -> None:
-        spec = workload.spec
-        try:
-            if await workload.remove():
-                log.info("server.orphan_removed", server=spec.server, attempt=spec.attempt)
-                await self._tell_removed(spec)
-            elif workload.forsaken:
-                self._spawn(workload.attend())
-        except TimeoutError:
-            log.info("server.orphan_not_told", server=spec.server, attempt=spec.attempt)
-        finally:
-            self._removing.discard((spec.server, spec.attempt))
-
-    async def _clear(self, spec: Spec, asked: float) -> None:
-        try:
-            if await self._ended(spec, asked):
-                log.info("server.leftover_ended", server=spec.server, attempt=spec.attempt)
-                faults.point("worker.leftover_ended")
-                await self._tell_removed(spec)
-            else:
-                await self._tell_left(spec)
-        except Exception as error:  # it will be handed out again
-            log.warning("server.leftover_failed", server=spec.server, attempt=spec.attempt, error=str(error))
-            with suppress(TimeoutError):
-                await self._tell_left(spec)
-        finally:
-            self._removing.discard((spec.server, spec.attempt))
-
-    async def _ended(self, spec: Spec, asked: float) -> bool:
-        """Whether nothing is left of it. What is on a spool of this host is its worker's, and ends by that."""
-        if spec.reach == "process":
-            return not self._workshop.spool.knows(spec.server, spec.attempt)
-        return await self._workload(spec).end_leftover(asked)
-
-    async def _tell_removed(self, spec: Spec) -> None:
-        removed = ReportOrphanRemoved(attempt=spec.attempt, host=self._workshop.host)
-        async with asyncio.timeout(_ORPHAN_PATIENCE):
-            await self.reporter.send(Report(server=spec.server, report=removed, traceparent=spec.traceparent))
-        faults.point("worker.removal_told")
-
-    async def _tell_left(self, spec: Spec) -> None:
-        """Sooner than by our silence somebody else may try."""
-        left = ReportOrphan(attempt=spec.attempt, host=self._workshop.host, pool=self._pool, reach=spec.reach)
-        async with asyncio.timeout(_ORPHAN_PATIENCE):
-            await self.reporter.send(Report(server=spec.server, report=left, traceparent=spec.traceparent))
 
     def _workload(self, spec: Spec, *, token: str = "", flaw: Failure | None = None) -> Workload:
         return Workload(self._hosting, spec, self.reporter.send, token=token, flaw=flaw)

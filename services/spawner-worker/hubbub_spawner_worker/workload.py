@@ -1,6 +1,7 @@
 """What a worker does for one attempt of one server: start it, wait for its first answer, watch it, stop it."""
 
 import asyncio
+import signal
 from typing import TypeAlias, assert_never
 
 import msgspec
@@ -25,6 +26,8 @@ __all__ = ["LOST", "Watch", "Workload", "owed"]
 _EARLY_ROUND = 2.0
 """Seconds between polls of what has started, but does not answer yet."""
 _LEFTOVER_PATIENCE = 25.0
+_ORPHAN_PATIENCE = 15.0
+"""Seconds for a process that does not count to end in: SIGINT and SIGTERM have more time, which it may not have."""
 _CHILD_ROUND = 1.0
 
 
@@ -198,7 +201,12 @@ class Workload(Attempt):
         if record is None or record.pid is None or self.hosted is None:
             self.leave()
             return False
-        await self._stop()
+        try:
+            async with asyncio.timeout(_ORPHAN_PATIENCE):
+                await self._stop()
+        except TimeoutError:
+            self.hosted.spawner.process.send(signal.SIGKILL)
+            await self._stop()
         return True
 
     async def _remove_other(self, hosted: Hosted) -> bool:
@@ -226,7 +234,7 @@ class Workload(Attempt):
             pool=self.workshop.pool,
             reach=hosted.reach,
             reason="its worker was thought to be lost",
-            sealed=self.workshop.seal(await hosted.state()),
+            sealed=await self._kept(hosted),
         )
         return await self.send(self.report(found, 0))
 

@@ -8,6 +8,7 @@ import pytest
 
 from hubbub.domain.server_messages import ReportOrphanRemoved
 from hubbub.domain.server_states import Running, Stopped
+from hubbub_spawner_worker import workload
 from hubbub_spawner_worker.spawners import SimpleLocalProcessSpawner
 
 
@@ -134,3 +135,16 @@ async def test_an_attempt_lost_to_another_is_removed_before_the_next_one_begins(
     assert state.attempt == 2
     assert await asyncio.to_thread(gone, pid)
     assert record_of("s1")["attempt"] == 2
+
+
+async def test_an_attempt_that_does_not_count_has_less_time_to_end(api, hire, standin, record_of, gone, monkeypatch):
+    monkeypatch.setattr(workload, "_ORPHAN_PATIENCE", 0.2)
+    await hire(lease=0.5, cmd=[*standin, "deaf"], interrupt_timeout=60)
+    await api.start("s1")
+    await api.until_is("s1", Running)
+    pid = record_of("s1")["pid"]
+    api.lose("s1")
+    await api.start("s1")
+    assert await asyncio.to_thread(gone, pid)
+    assert (await api.until_is("s1", Running)).attempt == 2
+    os.kill(record_of("s1")["pid"], signal.SIGKILL)

@@ -11,13 +11,16 @@ from pathlib import Path
 import pytest
 from jupyterhub.auth import DummyAuthenticator
 from jupyterhub.spawner import SimpleLocalProcessSpawner, SpawnException
+from jupyterhub.spawner import Spawner as JupyterHubs
 from tornado.ioloop import IOLoop
 from traitlets import Unicode
 
 from hubbub.domain.server_messages import ReportExit, ReportFailed, ReportMoved, ReportStarted, ReportState
 from hubbub.domain.server_states import Running, Started, Stopped
 from hubbub.rpc import Report, ReportScopes
+from hubbub.testing.eventually import eventually
 from hubbub.tokens import token_hash
+from hubbub_spawner_worker.classic.making import reach_of
 
 STANDIN = Path(__file__).parent / "standin.py"
 
@@ -238,6 +241,50 @@ async def test_its_state_is_told_while_it_starts_and_a_cancelled_start_is_stoppe
     assert stopped.failure.reason == "cancelled"
 
 
+class Batch(Classic):
+    """A poll that is cancelled makes it forget what it knows, as with batchspawner: nobody ever cancels one."""
+
+    async def poll(self):
+        try:
+            await asyncio.sleep(0.3)
+        except asyncio.CancelledError:
+            self.pid, self.proc = 0, None
+            raise
+        return await super().poll()
+
+
+async def test_a_poll_is_never_cut_short(api, classic, is_alive):
+    await classic(Batch)
+    await api.start("s1")
+    await api.until_is("s1", Running)
+    pid = state_of(api, "s1")["pid"]
+    await api.stop("s1")
+    await api.until_is("s1", Stopped)
+    assert not is_alive(pid)
+
+
+class Late(Classic):
+    """It learns what it has begun a moment later, as sudospawner does."""
+
+    async def start(self):
+        address = await super().start()
+        begun = self.pid, self.proc
+        self.pid, self.proc = 0, None
+        PIDS.append(begun[0])
+        await asyncio.sleep(0.7)
+        self.pid, self.proc = begun
+        return address
+
+
+async def test_a_start_that_is_given_up_goes_on_until_it_is_known_what_it_began(api, classic, is_alive):
+    await classic(Late)
+    await api.start("s1")
+    await eventually(lambda: PIDS)
+    await api.cancel("s1")
+    await api.until_is("s1", Stopped)
+    assert not is_alive(PIDS[0])
+
+
 class Moves(Classic):
     """Its pod has got another address, as KubeSpawner's poll finds out."""
 
@@ -369,3 +416,25 @@ async def test_nothing_is_kept_of_one_that_knows_nothing_any_more(api, classic):
     await api.stop("s1")
     await api.until_is("s1", Stopped)
     assert [exited.sealed for exited in api.reported(ReportExit)] == [""]
+
+
+class Anywhere(JupyterHubs):
+    """JupyterHub's base class wants these three."""
+
+    async def start(self):
+        return "http://127.0.0.1:9"
+
+    async def stop(self, now=False):
+        pass
+
+    async def poll(self):
+        return 0
+
+
+class OnThisHost(Anywhere):
+    reach = "host"
+
+
+@pytest.mark.parametrize(("kind", "reach"), [(Classic, "host"), (Anywhere, "pool"), (OnThisHost, "host")])
+def test_who_can_reach_what_it_starts_is_told_by_the_class(kind, reach):
+    assert reach_of(kind) == reach

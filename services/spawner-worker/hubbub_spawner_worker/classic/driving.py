@@ -3,10 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from hubbub_spawner_worker.classic.beginning import Beginning
+from hubbub_spawner_worker.classic.uncut import Uncut
 from hubbub_spawner_worker.classic.facades import server_at
 from hubbub_spawner_worker.classic.logs import backend_log
-from hubbub_spawner_worker.hosted import Hosted, url_of
+from hubbub_spawner_worker.hosted import POLL_PATIENCE, Hosted, url_of
+from hubbub_spawner_worker.plugin import Overdue
 
 _STOP_PATIENCE = 60.0
 _LOG_PATIENCE = 4.0
@@ -17,7 +18,8 @@ _STEPS = ("interrupt_timeout", "term_timeout", "kill_timeout")
 @dataclass(kw_only=True)
 class ClassicHosted(Hosted):
     prefix: str
-    beginning: Beginning = field(default_factory=Beginning)
+    beginning: Uncut = field(default_factory=Uncut)
+    polling: Uncut = field(default_factory=Uncut)
 
     def apply_options(self, options: dict[str, Any]) -> Any:
         return self.spawner._run_apply_user_options(options)  # noqa: SLF001  (JupyterHub has no other name for it)
@@ -44,16 +46,23 @@ class ClassicHosted(Hosted):
     def at(self, url: str) -> None:
         self.spawner.orm_spawner.server = server_at(self.prefix, url)
 
+    async def poll(self) -> str | None:
+        """One at a time, and none is cut short: batchspawner, cancelled, would forget its job."""
+        try:
+            status = await self.seat.call(self.polling.of, self.spawner.poll, patience=POLL_PATIENCE)
+        except Overdue:
+            await self.seat.call(self.polling.end, patience=_END_PATIENCE)
+            raise
+        return None if status is None else str(status)
+
     async def stop(self) -> str | None:
         """What nothing is known of yet is not gone as long as its start goes on."""
         self.spawner._stop_pending = True  # noqa: SLF001
-        if self.beginning.over:
-            return await super().stop()
-        status = await self.poll()
-        if status is None:
-            await self.seat.call(self.beginning.end, patience=_END_PATIENCE)
-            return await super().stop()
-        return status if await self.seat.call(self.beginning.wait, patience=_END_PATIENCE) else None
+        if not self.beginning.over:
+            step = self.beginning.end if await self.poll() is None else self.beginning.wait
+            if not await self.seat.call(step, patience=_END_PATIENCE):
+                return None
+        return await super().stop()
 
     async def log(self, lines: int) -> str:
         found = await self.seat.call(backend_log, self.spawner, lines, patience=_LOG_PATIENCE)

@@ -1,6 +1,7 @@
-"""A start that was given up goes on for a while, as under JupyterHub: before it ends, nobody may know what it began.
+"""Calls that go on when nobody waits for them any more, as under JupyterHub, whose spawners are not used to less.
 
-sudospawner learns of its process when its mediator answers, a batch system's spawner of its job when that is queued.
+sudospawner learns of its process when its mediator answers, a batch system's spawner of its job when that is queued:
+only when such a start has ended is it known what it has begun. A poll that is cut short may forget what it asks for.
 """
 
 import asyncio
@@ -12,25 +13,26 @@ from hubbub_spawner_worker.hosted import settled
 from hubbub_spawner_worker.plugin import cancel
 
 GRACE = 10.0
-"""Seconds that it may go on."""
+"""Seconds that a call may go on after it was given up."""
 _ROUND = 0.5
 
 
-class Beginning:
-    """One call of a spawner's `start`. Its coroutines run where that does; `over` may be asked anywhere."""
+class Uncut:
+    """One call at a time. All but `over` is for the loop that the spawner lives on."""
 
     def __init__(self) -> None:
         self._task: asyncio.Task[Any] | None = None
         self._given_up = 0.0
 
-    async def of(self, start: Callable[[], Any]) -> Any:
-        """What *start* returns. To cancel this does not cancel that."""
+    async def of(self, function: Callable[[], Any]) -> Any:
+        """What *function* returns; if such a call goes on, what that does. To cancel this cancels no call."""
 
         async def run() -> Any:
-            return await settled(start())
+            return await settled(function())
 
-        self._task = asyncio.create_task(run())
-        self._task.add_done_callback(_look)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(run())
+            self._task.add_done_callback(_look)
         return await asyncio.shield(self._task)
 
     @property
@@ -42,14 +44,13 @@ class Beginning:
         assert self._task is not None
         self._given_up = self._given_up or time.monotonic()
         await asyncio.wait({self._task}, timeout=_ROUND)
-        if time.monotonic() > self._given_up + GRACE:
-            await self.end()
-            return True
-        return self._task.done()
+        return await self.end() if time.monotonic() > self._given_up + GRACE else self._task.done()
 
-    async def end(self) -> None:
+    async def end(self) -> bool:
+        """Cancel it after all."""
         if self._task is not None:
             await cancel(self._task)
+        return True
 
 
 def _look(task: "asyncio.Task[Any]") -> None:
