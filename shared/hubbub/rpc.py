@@ -45,7 +45,7 @@ class Person(Message, frozen=True):
 
 class Claim(Message, frozen=True):
     """*hashes*: of as many fresh API tokens as there are servers this worker could start now. *room*: how many it
-    could take over from others. *reach*: of what it starts. *id*: the same when the same claim is sent again, which
+    could take over from others. *reach*: of what it starts. *id*: the same when the same claim is sent *again*, which
     then gets the same.
     """
 
@@ -54,6 +54,7 @@ class Claim(Message, frozen=True):
     room: int = 0
     reach: Reach = "process"
     id: str = ""
+    again: bool = False
 
 
 class Spec(Message, frozen=True):
@@ -203,11 +204,18 @@ class Welcome(Message, frozen=True):
 
 
 class Holdings(Message, frozen=True):
-    """Asks for the servers that this worker holds and owes something: every few seconds, against lost words."""
+    """Asks for the servers that this worker holds and owes something: every few seconds, against lost words. *held*:
+    those that it thinks it holds, now and then.
+    """
+
+    held: tuple[str, ...] = ()
 
 
 class Held(Message, frozen=True):
+    """`lost`: those of *held* that it does not hold."""
+
     servers: dict[str, Server]
+    lost: tuple[str, ...] = ()
 
 
 # hub.holder.<worker> ----------------------------------------------------------------------

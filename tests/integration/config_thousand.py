@@ -17,6 +17,7 @@ class AddressSpawner(Spawner):
     reach = "pool"
 
     async def start(self):
+        (ended / self.user.name).unlink(missing_ok=True)
         return "127.0.0.1", int(os.environ["TEST_STANDIN_PORT"])
 
     async def poll(self):

@@ -37,6 +37,10 @@ _STATE = msgspec.json.Decoder(Server)
 _CLAIMED_BEFORE = """
     select t.hash, s.id from tokens t join servers s on s.token = t.id where t.hash = any($1) and s.holder = $2
 """
+_ANYTHING = """
+    select exists (select from servers where holder is null and kind <> 'Stopped' and pool = $1)
+        or exists (select from servers where leftovers > 0)
+"""
 
 
 @dataclass
@@ -71,6 +75,8 @@ class Claims:
         """
         _, _, _, pool, worker = subject.split(".")
         asked = msgspec.json.decode(payload, type=Claim)
+        if not asked.again and not await self._pool.fetchval(_ANYTHING, pool):
+            return Claimed()  # most of the time; and it needs no lock
         context = Context.of(f"worker:{worker}")
         if asked.id:
             context = msgspec.structs.replace(context, command=asked.id)

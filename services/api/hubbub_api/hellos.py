@@ -15,7 +15,7 @@ from hubbub.domain.server_states import Held as HeldState
 from hubbub.domain.server_states import Server, Spawning, react
 from hubbub.eventlog import Context
 from hubbub.handle import Committer
-from hubbub.rpc import Answer, Found, Held, Hello, Refusal, Welcome
+from hubbub.rpc import Answer, Found, Held, Hello, Holdings, Refusal, Welcome
 from hubbub.transaction import Transaction
 from hubbub.views import SERVERS
 from hubbub_api import leftovers, queue, remains
@@ -23,6 +23,12 @@ from hubbub_api import leftovers, queue, remains
 log = structlog.get_logger()
 
 _STATE = msgspec.json.Decoder(Server)
+
+
+_NOT_HELD = """
+    select id from unnest($1::text[]) as t (id)
+    where not exists (select from servers s where s.id = t.id and s.holder = $2)
+"""
 
 
 class Hellos:
@@ -75,11 +81,16 @@ class Hellos:
             return Answer(refused=Refusal(kind=type(refusal).__name__, message=str(refusal)))
 
     async def holdings(self, subject: str, payload: bytes) -> Held:
-        """The servers that the worker holds and owes something."""
+        """The servers that the worker holds and owes something, and those that it only thinks it holds."""
         _, _, _, _, worker = subject.split(".")
+        held = msgspec.json.decode(payload, type=Holdings).held
         rows = await self._pool.fetch("select id, state from servers where holder = $1 and kind <> 'Running'", worker)
         states = {row["id"]: _STATE.decode(row["state"]) for row in rows}
-        return Held(servers={id: state for id, state in states.items() if react(state) is not None})
+        lost = await self._pool.fetch(_NOT_HELD, list(held), worker) if held else []
+        return Held(
+            servers={id: state for id, state in states.items() if react(state) is not None},
+            lost=tuple(row["id"] for row in lost),
+        )
 
 
 async def lose(

@@ -1,5 +1,6 @@
 """Answers pollers: settles whatever is overdue, lost or expired, so that no state lasts for want of news."""
 
+import asyncio
 from datetime import timedelta
 
 import asyncpg
@@ -141,8 +142,8 @@ class Sweeps:
         rows = await self._pool.fetch(
             f"select id, holder from servers where holder = any($1) and {which}", list(workers)
         )
-        for row in rows:
-            await lose(self._committer, self._options, row["holder"], row["id"], "its worker is lost")
+        losing = [lose(self._committer, self._options, row["holder"], row["id"], "its worker is lost") for row in rows]
+        await asyncio.gather(*losing)  # together, so that they share commits
         return len(rows)
 
     async def _give_up(self, id: str, seen: Server) -> int:

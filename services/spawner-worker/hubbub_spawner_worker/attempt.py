@@ -66,8 +66,11 @@ class Attempt:
         return self.hosted
 
     async def new_state(self, hosted: Hosted) -> Report | None:
-        """A report of its state, if that is not what was told last."""
-        state = await hosted.state()
+        """As `news`, of its state now."""
+        return self.news(await hosted.state())
+
+    def news(self, state: dict[str, Any]) -> Report | None:
+        """A report of *state*, if that is not what was told last."""
         if not state or state == self.told:
             return None
         self.told = state

@@ -168,6 +168,7 @@ class Claims:
                 return await self._bus.ask(self._subject, claim, Claimed)
             except (BusUnavailable, Remote, msgspec.MsgspecError) as error:
                 log.warning("claim.retry", error=str(error))
+                claim = msgspec.structs.replace(claim, again=True)
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 

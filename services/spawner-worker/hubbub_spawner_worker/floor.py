@@ -8,6 +8,7 @@ import asyncio
 import sys
 import threading
 import traceback
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any, Protocol
@@ -19,6 +20,7 @@ from hubbub_spawner_worker.plugin import Overdue
 
 log = structlog.get_logger()
 
+_SETTLED_BY_THEN = 0.1
 _GRACE = 1.0
 """Seconds beyond its own patience in which a call that blocks nothing has been answered."""
 
@@ -53,8 +55,11 @@ class Floor:
     """Begun with the first call. To be used from one loop."""
 
     def __init__(self) -> None:
+        self.exited = threading.Event()
+        """Something in no call of ours wanted to end the process: what it did is not done any more."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._of_calls: deque[BaseException] = deque(maxlen=100)
 
     async def call(self, function: Callable[..., Any], *arguments: Any, patience: float) -> Any:
         there, here = self._begun(), asyncio.get_running_loop()
@@ -66,8 +71,8 @@ class Floor:
                 _settle(answer, task)
 
         def tell(task: asyncio.Task[Any]) -> None:
-            if not task.cancelled():
-                task.exception()
+            if not task.cancelled() and isinstance(error := task.exception(), SystemExit):
+                self._of_calls.append(error)
             with suppress(RuntimeError):  # the worker is ending
                 here.call_soon_threadsafe(settle, task)
 
@@ -123,26 +128,32 @@ class Floor:
     def _begun(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
-            self._thread = threading.Thread(target=_run, args=(self._loop,), name="floor", daemon=True)
+            self._thread = threading.Thread(target=self._run, args=(self._loop,), name="floor", daemon=True)
             self._thread.start()
         return self._loop
+
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        asyncio.set_event_loop(loop)
+        while True:
+            try:
+                loop.run_forever()
+            except SystemExit as error:
+                loop.call_later(_SETTLED_BY_THEN, self._confirm, error)  # a call of ours may be about to say it is its
+            else:
+                return
+
+    def _confirm(self, error: SystemExit) -> None:
+        """One of a call of ours is that call's error, and nothing else."""
+        ours = error in self._of_calls
+        log.error("plugin.exited", status=str(error.code), in_a_call=ours)
+        if not ours:
+            self.exited.set()
 
     def _complain(self, function: Callable[..., Any]) -> None:
         assert self._thread is not None
         frame = sys._current_frames().get(self._thread.ident or 0)  # noqa: SLF001  (documented, but for its name)
         where = traceback.format_stack(frame)[-3:] if frame else []
         log.warning("floor.blocked", waiting=getattr(function, "__qualname__", repr(function)), at="".join(where))
-
-
-def _run(loop: asyncio.AbstractEventLoop) -> None:
-    asyncio.set_event_loop(loop)
-    while True:
-        try:
-            loop.run_forever()
-        except SystemExit as error:
-            log.error("plugin.exited", status=str(error.code))
-        else:
-            return
 
 
 def _settle(answer: "asyncio.Future[Any]", task: "asyncio.Task[Any]") -> None:

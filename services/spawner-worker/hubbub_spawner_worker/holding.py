@@ -1,7 +1,6 @@
 """A server that this worker holds: does what is owed to it until nothing is, and hears when that changes."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 
@@ -24,7 +23,7 @@ class Lost(Exception):
 
 
 class Holding:
-    """`state`: the last that we heard of it; `checked`: when, by the monotonic clock. `told`: it may be old."""
+    """`state`: the last that we heard of it. `told`: it may be old."""
 
     def __init__(
         self,
@@ -37,7 +36,6 @@ class Holding:
         self.state = state
         self.told = asyncio.Event()
         self.over = asyncio.Event()
-        self.checked = time.monotonic()
         self._trace = workload.spec.traceparent or telemetry.traceparent()
         self._send = send
         self._changed = changed
@@ -91,7 +89,6 @@ class Holding:
     async def _report(self, report: Report) -> Server:
         while True:
             answer = await self._send(report)
-            self.checked = time.monotonic()
             if answer.state is not None:
                 return answer.state
             refused = answer.refused

@@ -3,7 +3,7 @@
 import inspect
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -52,6 +52,15 @@ class Prepared:
 
     token_scopes: tuple[str, ...] | None = None
     browser_scopes: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What became of a server. `status`: null while it runs. `url`: scheme://host:port, if that is known."""
+
+    status: str | None = None
+    url: str = ""
+    state: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True)
@@ -148,6 +157,20 @@ class Hosted:
         status = await self.seat.call(self.spawner.poll, patience=POLL_PATIENCE)
         return None if status is None else str(status)
 
+    async def look(self) -> Look:
+        """Whether it runs, where, and its state."""
+        status = await self.poll()
+        if status is not None:
+            return Look(status=status)
+        found = await self.seat.call(self._around, patience=_SOON)
+        assert isinstance(found, Look)
+        return found
+
+    async def _around(self) -> Look:
+        parts = urlsplit(str(await settled(self.spawner.get_url()) or ""))
+        url = f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
+        return Look(url=url, state=dict(self.spawner.get_state() or {}))
+
     async def state(self) -> dict[str, Any]:
         found = await self.seat.call(self.spawner.get_state, patience=_SOON)
         return dict(found or {})
@@ -160,12 +183,6 @@ class Hosted:
     def at(self, url: str) -> None:
         """It listens there: what the log says of one that somebody else has started."""
         self.spawner.server.move(url)
-
-    async def address(self) -> str:
-        """Where the server listens now, as scheme://host:port; "" if it does not know."""
-        found = await self.seat.call(self.spawner.get_url, patience=_SOON)
-        parts = urlsplit(str(found or ""))
-        return f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
 
     def pause(self) -> float:
         """Seconds until it is to be asked again; 0: never."""

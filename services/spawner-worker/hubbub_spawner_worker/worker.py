@@ -20,6 +20,7 @@ from hubbub_spawner_worker.certificates import Issuer
 from hubbub_spawner_worker.claims import Claims
 from hubbub_spawner_worker.farewells import Farewells
 from hubbub_spawner_worker.fence import sure_after
+from hubbub_spawner_worker.floor import PluginExited
 from hubbub_spawner_worker.forms import Forms
 from hubbub_spawner_worker.guesses import nobodys, spawning
 from hubbub_spawner_worker.holding import Holding, Lost
@@ -40,6 +41,8 @@ CHECK = 20.0
 ANY_NUMBER = 1_000_000
 """How many servers a worker holds that has no limit."""
 _SWEEP = 30.0
+_AT_ONCE = 4000
+"""Ids of servers that go into one message."""
 
 
 class Worker:
@@ -53,6 +56,8 @@ class Worker:
         self._round = min(ROUND, lease / 4)
         self._size = workshop.options.size_of(pool)
         self._held: dict[str, Holding] = {}
+        self._unasked: list[str] = []
+        self._compared = time.monotonic()
         self._tasks: asyncio.TaskGroup | None = None
         name = workshop.worker
         self._log_streams = log_streams.LogStreams(workshop.logs, workshop.publish, self._backend_of)
@@ -87,8 +92,8 @@ class Worker:
     # What claims and adoption need --------------------------------------------------------
 
     def free(self) -> int:
-        """How many more it could start now: none, if too many have failed in a row."""
-        if self._hosting.failures.exceeded:
+        """How many more it could start now: none, if too many have failed in a row, or it is about to end."""
+        if self._hosting.failures.exceeded or self._hosting.floor.exited.is_set():
             return 0
         starting = sum(isinstance(holding.state, Spawning | Started) for holding in self._held.values())
         return min(self._size.starts - starting, self.room())
@@ -211,6 +216,7 @@ class Worker:
             if now - last > self._round + self._lease / 2:
                 self.check_all()  # we were not running ourselves
             last = now
+            self._end_if_left()
             try:
                 await self._look()
                 await self._adoption.colleagues()
@@ -222,15 +228,22 @@ class Worker:
             except (BusUnavailable, Remote, msgspec.MsgspecError, OSError) as error:
                 log.warning("worker.round_failed", error=str(error))
 
+    def _end_if_left(self) -> None:
+        """A plug-in wanted to end the hub (KubeSpawner does, when its watch is broken): end, when nobody is on the way
+        up, and let the next self start afresh with what this one holds.
+        """
+        starting = any(isinstance(holding.state, Spawning | Started) for holding in self._held.values())
+        if self._hosting.floor.exited.is_set() and not starting:
+            raise PluginExited("a spawner class wanted to end the process")
+
     async def _look(self) -> None:
-        """Compare what the log says that we owe with what we think."""
+        """Compare what the log says that we hold and owe with what we think."""
         claims = self.claims.made
-        now = time.monotonic()
-        for holding in self._held.values():
-            if now - holding.checked > CHECK and not holding.told.is_set():
-                holding.tell()
         subject = f"hub.rpc.holdings.{self._pool}.{self._workshop.worker}"
-        held = await self._bus.ask(subject, Holdings(), Held)
+        held = await self._bus.ask(subject, Holdings(held=self._due()), Held)
+        for server in held.lost:
+            if ours := self._held.get(server):
+                ours.tell()
         for server, state in held.servers.items():
             if ours := self._held.get(server):
                 if owed(ours.state) != owed(state):
@@ -241,6 +254,17 @@ class Worker:
                 and isinstance(state, Spawning | Started | Running | Stopping)
             ):
                 self._hold_nothing(server, state)
+
+    def _due(self) -> tuple[str, ...]:
+        """Those that have not been asked about for long: we may have lost them unheard."""
+        now = time.monotonic()
+        if now - self._compared < CHECK or (not self._unasked and not self._held):
+            return ()
+        self._unasked = self._unasked or list(self._held)
+        asked, self._unasked = self._unasked[:_AT_ONCE], self._unasked[_AT_ONCE:]
+        if not self._unasked:
+            self._compared = now
+        return tuple(asked)
 
     def _hold_nothing(self, server: str, state: Spawning | Started | Running | Stopping) -> None:
         """The log says that it is ours; unless it is on the spool, there is nothing of it."""

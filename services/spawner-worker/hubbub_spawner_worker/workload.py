@@ -112,10 +112,8 @@ class Workload(Attempt):
             return await self._gone(hosted, await hosted.ended())
         hosted.at(url)
         while True:
-            if (status := await self._poll(hosted)) is not None:
-                return await self._gone(hosted, status)
-            if moved := await self._moved(hosted, url):
-                return moved
+            if report := await self._looked(hosted, url):
+                return report
             if (pause := hosted.pause()) == 0:
                 await asyncio.Event().wait()  # never asked again: the operator wants it so
             await asyncio.sleep(pause)
@@ -128,18 +126,24 @@ class Workload(Attempt):
             log.warning("server.poll_failed", server=self.spec.server, error=f"{type(error).__name__}: {error}")
             return None
 
-    async def _moved(self, hosted: Hosted, url: str) -> Report | None:
-        """A report, if polling has changed where it listens. A new state is told in passing."""
+    async def _looked(self, hosted: Hosted, url: str) -> Report | None:
+        """A report, if it is gone or listens somewhere else than at *url*. A new state is told in passing.
+
+        A backend that does not answer has not ended anything.
+        """
         try:
-            address = await hosted.address()
-            if address and address != url:
-                sealed = self.workshop.seal(await hosted.state())
-                moved = ReportMoved(attempt=self.spec.attempt, worker=self.workshop.worker, url=address, sealed=sealed)
-                return self.report(moved, 0)
-            if news := await self.new_state(hosted):
-                await self.send(news)
+            found = await hosted.look()
         except Exception as error:
-            log.warning("server.state_unknown", server=self.spec.server, error=f"{type(error).__name__}: {error}")
+            log.warning("server.poll_failed", server=self.spec.server, error=f"{type(error).__name__}: {error}")
+            return None
+        if found.status is not None:
+            return await self._gone(hosted, found.status)
+        if found.url and found.url != url:
+            sealed = self.workshop.seal(found.state)
+            moved = ReportMoved(attempt=self.spec.attempt, worker=self.workshop.worker, url=found.url, sealed=sealed)
+            return self.report(moved, 0)
+        if news := self.news(found.state):
+            await self.send(news)
         return None
 
     # Stopping ------------------------------------------------------------------------------

@@ -92,7 +92,7 @@ class Hired:
     async def dismiss(self):
         """As SIGTERM does: it leaves, its servers stay."""
         self.task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
+        with contextlib.suppress(asyncio.CancelledError, BaseExceptionGroup):
             await self.task
         self.lock.release()
 

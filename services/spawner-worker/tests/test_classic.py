@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from jupyterhub.auth import DummyAuthenticator
@@ -21,6 +22,7 @@ from hubbub.rpc import Report, ReportScopes
 from hubbub.testing.eventually import eventually
 from hubbub.tokens import token_hash
 from hubbub_spawner_worker.classic.making import reach_of
+from hubbub_spawner_worker.floor import PluginExited
 
 STANDIN = Path(__file__).parent / "standin.py"
 
@@ -29,7 +31,7 @@ class Classic(SimpleLocalProcessSpawner):
     """JupyterHub's, below the test's own folder."""
 
     async def start(self):
-        Path(self.home_dir).mkdir(parents=True, exist_ok=True)
+        Path(self.home_dir).mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240  (a test)
         return await super().start()
 
 
@@ -38,8 +40,7 @@ async def classic(hire, tmp_path, standin):
     """classic(kind, name, **options of c.Spawner)"""
 
     async def make(kind=Classic, name="w1", **options):
-        hired = await hire(name, kind, home_dir_template=str(tmp_path / "home" / "{username}"), **options)
-        return hired
+        return await hire(name, kind, home_dir_template=str(tmp_path / "home" / "{username}"), **options)
 
     return make
 
@@ -86,7 +87,8 @@ async def test_a_worker_that_comes_back_takes_up_what_it_had(api, classic, is_al
     assert isinstance(api.states["s1"], Running)
     os.kill(pid, signal.SIGKILL)
     with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, 0)  # the worker that began it is this process, and JupyterHub takes a zombie for alive
+        # The worker that began it is this process, and JupyterHub takes a zombie for alive.
+        os.waitpid(pid, 0)  # noqa: ASYNC222  (it is dead)
     stopped = await api.until_is("s1", Stopped)
     assert stopped.crashed is not None
 
@@ -130,6 +132,33 @@ async def test_a_plugin_that_wants_to_end_the_hub_fails_alone(api, classic):
     assert not hired.task.done()
 
 
+class Leaves(Classic):
+    """Something it has begun gives up by itself, some time later."""
+
+    async def start(self):
+        address = await super().start()
+        asyncio.get_running_loop().call_later(0.2, sys.exit, 1)
+        return address
+
+
+async def test_a_plugin_that_ends_by_itself_ends_its_worker_and_the_next_goes_on(api, classic):
+    hired = await classic(Leaves)
+    await api.start("s1")
+    await api.until_is("s1", Running)
+    with pytest.raises(BaseExceptionGroup, match="unhandled errors") as ended:
+        await asyncio.wait_for(hired.task, 20)
+    assert ended.group_contains(PluginExited)
+    hired.lock.release()
+    await classic(poll_interval=1)
+    await api.until(lambda: api.holder("s1"))
+    assert isinstance(api.states["s1"], Running)
+    pid = state_of(api, "s1")["pid"]
+    os.kill(pid, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, 0)  # noqa: ASYNC222  (it is dead)
+    await api.until_is("s1", Stopped)
+
+
 class Refuses(Classic):
     async def start(self):
         raise SpawnException("no room", reason="capacity", message_html="<b>no room</b>", status_code=503)
@@ -146,7 +175,7 @@ async def test_a_spawn_exception_is_told_as_it_was_said(api, classic):
 class Steps(Classic):
     """Everything that is called, in order; told by the token's last use: the failure message."""
 
-    seen: list[str] = []
+    seen: ClassVar[list[str]] = []
     color = Unicode("red", config=True)
 
     def load_state(self, state):
@@ -361,7 +390,7 @@ async def test_one_that_dies_before_it_answers_has_failed(api, classic):
 
 
 class Never(Classic):
-    cmd = [sys.executable, "-c", "import time; time.sleep(600)"]
+    cmd: ClassVar = [sys.executable, "-c", "import time; time.sleep(600)"]
 
 
 async def test_one_that_never_answers_is_stopped(api, classic, is_alive):

@@ -73,6 +73,8 @@ async def test_an_exit_ends_nothing_but_its_own_call(floor: Floor) -> None:
     with pytest.raises(PluginExited):
         await floor.call(sys.exit, patience=5)
     assert await floor.call(int, "4", patience=5) == 4
+    await floor.call(asyncio.sleep, 0.3, patience=5)  # as long as it takes to be sure
+    assert not floor.exited.is_set()
 
 
 async def test_an_exit_in_the_background_is_survived(floor: Floor) -> None:
@@ -85,6 +87,7 @@ async def test_an_exit_in_the_background_is_survived(floor: Floor) -> None:
     floor.post(leave)
     assert await asyncio.to_thread(left.wait, 5)
     assert await floor.call(int, "5", patience=5) == 5
+    assert await asyncio.to_thread(floor.exited.wait, 5)
 
 
 async def test_a_call_that_is_cancelled_is_cancelled_there(floor: Floor) -> None:
@@ -112,9 +115,13 @@ async def test_frames_come_one_by_one_and_with_their_error(floor: Floor) -> None
         raise LookupError("no more")
 
     seen = []
-    with pytest.raises(LookupError):
+
+    async def listen() -> None:
         async for frame in floor.frames(frames):
             seen.append(frame["progress"])
+
+    with pytest.raises(LookupError):
+        await listen()
     assert seen == [1, 2]
 
 
