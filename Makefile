@@ -14,7 +14,7 @@ CONTRACT := tests/integration/contract
 
 PACKAGES := shared services/api services/auth services/spawner-worker services/proxy-sync services/poller deploy/local
 MEMBERS := hubbub hubbub-api hubbub-auth hubbub-spawner-worker hubbub-proxy-sync hubbub-poller hubbub-local
-DEBIAN := chromium fonts-dejavu-core docker.io iptables munge slurm-client slurmctld slurmd sudo
+DEBIAN := chromium fonts-dejavu-core docker.io iproute2 iptables munge slurm-client slurmctld slurmd sudo
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

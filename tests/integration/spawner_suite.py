@@ -103,6 +103,12 @@ class Stage:
         server: dict[str, Any] = model["servers"].get("", {})
         return server
 
+    async def state(self) -> Any:
+        """What its spawner remembers."""
+        status, server = await self.hub.api("GET", self.path)
+        assert status == 200, (status, server)
+        return server["state"]
+
     def live(self) -> list[str]:
         return sorted(self.kind.live(self.hub))
 

@@ -1,4 +1,4 @@
-"""Classes as JupyterHub's tutorials have people write them, derived from JupyterHub's own, and nothing changed for us."""
+"""Classes as JupyterHub's tutorials have people write them, derived from JupyterHub's own."""
 
 import json
 from collections.abc import AsyncIterator

@@ -35,6 +35,5 @@ c.BatchSpawnerBase.start_timeout = 30
     async def test_the_job_is_the_persons(self, stage: Stage, slurm: SlurmRig, guest: Visitor):
         job = await stage.run()
         assert slurm.owner(job) == guest.name
-        server = await stage.server()
-        assert server["state"]["job_id"] == job
+        assert (await stage.state())["job_id"] == job
         await stage.stop()

@@ -49,5 +49,5 @@ c.Spawner.cmd = [{str(guest.standin)!r}]
     async def test_the_unit_is_the_persons(self, stage: Stage, guest: Visitor):
         pid = await stage.run()
         assert psutil.Process(int(pid)).username() == guest.name
-        assert (await stage.server())["state"] == {"unit_name": f"hubbub-rig-{guest.name}"}
+        assert await stage.state() == {"unit_name": f"hubbub-rig-{guest.name}"}
         await stage.stop()

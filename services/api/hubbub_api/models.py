@@ -1,5 +1,6 @@
 """Users and servers as clients see them: each field only if the asker may read it (contract, part 2)."""
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -29,6 +30,12 @@ READ_USER = (
 WITH_SERVERS = ("read:servers", "read:users")
 
 
+async def states_for(views: Views, asker: Identity, servers: Iterable[ServerRow]) -> dict[str, Any]:
+    """The spawners' states of those that have one, if *asker* may see any; no query if not."""
+    active = [server for server in servers if server.active]
+    return await views.states(active) if active and scope.held_at_all(asker.scopes, "admin:server_state") else {}
+
+
 class Models:
     def __init__(self, options: Options, roles: Roles, activities: Activities) -> None:
         self._options = options
@@ -36,13 +43,15 @@ class Models:
         self._activities = activities
 
     async def users(self, views: Views, asker: Identity, users: list[UserRow], *, stopped: bool = False) -> list[User]:
-        """The models of *users*, in their order: three queries at most, however many they are."""
+        """The models of *users*, in their order: four queries at most, however many they are."""
         found: dict[str, list[ServerRow]] = {}
         options: dict[str, Any] = {}
+        states: dict[str, Any] = {}
         if users and any(scope.held_at_all(asker.scopes, base) for base in WITH_SERVERS):
             found = await views.servers_of([user.id for user in users], stopped=stopped)
-            options = await views.options(server for servers in found.values() for server in servers)
-        return [self.user(asker, user, found.get(user.id, []), options, stopped=stopped) for user in users]
+            all_of_them = [server for servers in found.values() for server in servers]
+            options, states = await views.options(all_of_them), await states_for(views, asker, all_of_them)
+        return [self.user(asker, user, found.get(user.id, []), options, states, stopped=stopped) for user in users]
 
     def user(
         self,
@@ -50,6 +59,7 @@ class Models:
         user: UserRow,
         servers: list[ServerRow],
         options: dict[str, Any],
+        states: Mapping[str, Any] = {},
         *,
         stopped: bool = False,
         as_: type[User] = User,
@@ -79,7 +89,7 @@ class Models:
             heard = self._activities.newer(f"user:{user.id}", user.last_activity)
             model.last_activity = stamp(newest([heard, *(self._active_at(server) for server in servers)]))
         shown = {
-            server.name: self.server(asker, server, options.get(server.id))
+            server.name: self.server(asker, server, options.get(server.id), states.get(server.id))
             for server in servers
             if (stopped or server.active) and asker.may("read:servers", user=user.name, server=server.name)
         }

@@ -21,7 +21,7 @@ from hubbub_api.answers import answer, asked, page_of, query_of
 from hubbub_api.commit import commit
 from hubbub_api.endpoint import LONG_LIST, Endpoints
 from hubbub_api.keys import ACTIVITIES, FAREWELLS, MODELS, VIEWS
-from hubbub_api.models import READ_USER
+from hubbub_api.models import READ_USER, states_for
 from hubbub_api.removal import remove_user
 from hubbub_api.rows import UserRow
 from hubbub_api.schemas import Limit, Offset, User, needing, some_of
@@ -192,7 +192,8 @@ async def show(request: web.Request) -> web.Response:
     if found is None:
         raise ApiError(404)
     user, theirs = found
-    model = models.user(identity, user, theirs, await views.options(theirs), stopped=stopped)
+    states = await states_for(views, identity, theirs)
+    model = models.user(identity, user, theirs, await views.options(theirs), states, stopped=stopped)
     if model.auth_state is not UNSET:
         model.auth_state = await views.auth_state(user)
     return answer(model)

@@ -36,6 +36,9 @@ class Holds(Protocol):
 
     def holds(self, server: str, attempt: int) -> bool: ...
 
+    def files(self) -> set[str]:
+        """Of what is held, as they are named on the spool."""
+
     def hold(self, workload: Workload, state: Server) -> None: ...
 
     def remove(self, workload: Workload) -> None: ...
@@ -79,9 +82,10 @@ class Adoption:
         await self.leftovers()
 
     async def leftovers(self) -> None:
+        attended = self._holder.files()
         found = [
             workload
-            for record in self._workshop.spool.records()
+            for record in self._workshop.spool.records(attended.__contains__)
             if not self._holder.holds(*record.key) and (workload := await self.find(record))
         ]
         answers = await asyncio.gather(*(self._send(self._report(workload)) for workload in found))

@@ -29,6 +29,7 @@ from hubbub_spawner_worker.logs import Backend
 from hubbub_spawner_worker.removals import Removals
 from hubbub_spawner_worker.reports import Reporter
 from hubbub_spawner_worker.spawners import LocalProcessSpawner
+from hubbub_spawner_worker.spool import name_of
 from hubbub_spawner_worker.workload import LOST, Workload, owed
 from hubbub_spawner_worker.workshop import Workshop
 
@@ -135,6 +136,9 @@ class Worker:
         held = self._held.get(server)
         return (held is not None and held.attempt == attempt) or self._removals.under_way(server, attempt)
 
+    def files(self) -> set[str]:
+        return {name_of(server, holding.attempt) for server, holding in self._held.items()}
+
     def hold(self, workload: Workload, state: Server) -> None:
         earlier = self._held.get(workload.spec.server)
         holding = Holding(workload, state, self.reporter.send, self.claims.room)
@@ -220,9 +224,9 @@ class Worker:
             try:
                 await self._look()
                 await self._adoption.colleagues()
-                self._workshop.logs.rotate(list(self._held))
                 if now - swept > _SWEEP:
                     swept = now
+                    self._workshop.logs.rotate(list(self._held))
                     self._workshop.ports.sweep(self._workshop.spool.ports)
                     self._workshop.cgroups.sweep(self._workshop.spool.names)
             except (BusUnavailable, Remote, msgspec.MsgspecError, OSError) as error:
