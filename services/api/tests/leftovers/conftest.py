@@ -49,9 +49,11 @@ class Hand(Worker):
         self._sweeps = Sweeps(house.pool, house.committer, bus, options, app[keys.ACTIVITIES], managed)
         self._claims.leftovers = Leftovers(options, every=0)
 
-    async def takes(self, *, starts: int = 0, room: int = 8, id: str = "", pool: str = "default") -> Claimed:
+    async def takes(
+        self, *, starts: int = 0, room: int = 8, id: str = "", pool: str = "default", again: bool = False
+    ) -> Claimed:
         hashes = tuple(token_hash(uuid4().hex) for _ in range(starts))
-        asked = Claim(host=self.host, hashes=hashes, room=room, reach=self.reach, id=id or uuid4().hex)
+        asked = Claim(host=self.host, hashes=hashes, room=room, reach=self.reach, id=id or uuid4().hex, again=again)
         return await self._claims.claim(f"hub.rpc.claim.{pool}.{self.name}", wire.encode(asked))
 
     async def claims(self, most: int = 1) -> Any:
