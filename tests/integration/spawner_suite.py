@@ -207,8 +207,12 @@ class SpawnerSuite:
         workload = await stage.run()
         stage.kind.kill(stage.hub, workload)
         await stage.until_gone()
-        _, routes = await stage.hub.api("GET", "/proxy")
-        assert f"/user/{stage.kind.person}/" not in routes
+
+        async def is_unrouted() -> bool:
+            _, routes = await stage.hub.api("GET", "/proxy")
+            return f"/user/{stage.kind.person}/" not in routes
+
+        await eventually(is_unrouted, 2, "the proxy to know")
 
     @pytest.mark.parametrize("what", FAILURES)
     async def test_when_its_start_fails_people_are_told_and_nothing_is_left(self, stage: Stage, what: str):
