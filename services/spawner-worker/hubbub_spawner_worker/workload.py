@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import time
 from typing import TypeAlias, assert_never
 
 import msgspec
@@ -13,7 +14,7 @@ from hubbub.domain.server_states import AwaitResponse, Effect, Held, Running, Se
 from hubbub.rpc import Answer, Report
 from hubbub_spawner_worker import strays
 from hubbub_spawner_worker.attempt import ANY_TIME, Attempt
-from hubbub_spawner_worker.fence import fence
+from hubbub_spawner_worker.fence import fence, sure_after
 from hubbub_spawner_worker.hosted import Hosted
 from hubbub_spawner_worker.plugin import cancel
 from hubbub_spawner_worker.progress import publish_ready
@@ -25,7 +26,7 @@ __all__ = ["LOST", "Watch", "Workload", "owed"]
 
 _EARLY_ROUND = 2.0
 """Seconds between polls of what has started, but does not answer yet."""
-_LEFTOVER_PATIENCE = 25.0
+_LEFTOVER_ROUND = 1.0
 _ORPHAN_PATIENCE = 15.0
 """Seconds for a process that does not count to end in: SIGINT and SIGTERM have more time, which it may not have."""
 _CHILD_ROUND = 1.0
@@ -244,15 +245,14 @@ class Workload(Attempt):
 
     async def end_leftover(self, asked: float) -> bool:
         """End what is left of an attempt that is over; whether nothing is. *asked*: when, by the monotonic clock, it
-        was asked for; it is ours for some time from then on.
+        was asked for: it is ours for as long as we are not thought to be lost, and then anybody's. What is tried in
+        vain until then is handed out again.
         """
-        self.sure_until = asked + _LEFTOVER_PATIENCE
-        try:
-            async with asyncio.timeout(_LEFTOVER_PATIENCE):
-                while await self._try_to_stop() is None:
-                    await asyncio.sleep(1)
-        except TimeoutError:
-            return False
+        self.sure_until = sure_after(asked, self.hosting.lease)
+        while await self._try_to_stop() is None:
+            if time.monotonic() >= self.sure_until:
+                return False
+            await asyncio.sleep(min(_LEFTOVER_ROUND, self.hosting.lease / 4))
         assert self.hosted is not None
         if self.hosted.reach == "host":
             await strays.end(self.spec.hash)
