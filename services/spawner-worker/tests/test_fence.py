@@ -78,7 +78,7 @@ class Stubborn:
 
     async def stop(self):
         self.tries += 1
-        return None
+        return
 
     def report(self, report, seconds):
         return report
