@@ -79,7 +79,7 @@ class Ours(msgspec.Struct, kw_only=True):
     worker_capacity: Annotated[int, Meta(ge=0)] = 0
     queue_spawns: bool = False
     token_limit_per_user: int = 1000
-    spawner_reach: Literal["", "process", "host", "pool"] = ""
+    spawner_reach: Literal["", "host", "pool"] = ""
 
 
 class Periodic(msgspec.Struct, kw_only=True):

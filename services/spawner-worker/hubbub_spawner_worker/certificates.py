@@ -1,7 +1,6 @@
 """Certificates of servers, with internal TLS: the key is made here, the api signs for the attempts that we hold."""
 
 import asyncio
-import inspect
 import shutil
 import ssl
 from collections.abc import Sequence
@@ -14,9 +13,9 @@ from hubbub.internal_tls import orders
 from hubbub.internal_tls.files import Files, asking
 from hubbub.internal_tls.orders import Order
 from hubbub.internal_tls.parts import AUTHORITIES
+from hubbub_spawner_worker.spawners.asked import alt_names_of
 
 _NAME = "server"
-_LOCAL_NAMES = ("DNS:localhost", "IP:127.0.0.1")
 
 
 class Certificates:
@@ -56,13 +55,7 @@ class Certificates:
 
 async def create_certs(spawner: Any, certificates: Certificates) -> dict[str, str]:
     """In place of the method of JupyterHub's own Spawner, which wants the authority's key beside it."""
-    names = spawner.ssl_alt_names
-    if callable(names):
-        names = names(spawner)
-    if inspect.isawaitable(names):
-        names = await names
-    local = _LOCAL_NAMES if spawner.ssl_alt_names_include_local else ()
-    return await certificates.issue(f"user-{spawner.user.name or 'service'}", [*local, *names])
+    return await certificates.issue(f"user-{spawner.user.name or 'service'}", await alt_names_of(spawner))
 
 
 class Issuer:

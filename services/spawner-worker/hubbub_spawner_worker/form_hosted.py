@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from hubbub_spawner_worker.handler import Handler
-from hubbub_spawner_worker.hosted import PREPARE_PATIENCE, Hosted, settled
+from hubbub_spawner_worker.hosted import PREPARE_PATIENCE, Hosted
+from hubbub_spawner_worker.plugin import settled
 
 
 class FormHosted:

@@ -1,19 +1,20 @@
 """A spawner object as the worker uses it: what is called, in JupyterHub's order (contract, parts 6.2 and 6.3)."""
 
-import inspect
-import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import structlog
 
+from hubbub.addresses import netloc
 from hubbub.domain.server_messages import Failure, Reach
 from hubbub_spawner_worker.floor import Floor, PluginExited, Seat
 from hubbub_spawner_worker.logs import NoLog
-from hubbub_spawner_worker.plugin import Overdue
+from hubbub_spawner_worker.plugin import Overdue, settled
 from hubbub_spawner_worker.refusals import refusal_of
+from hubbub_spawner_worker.spawners.asked import pause_of
+from hubbub_spawner_worker.spawners.surroundings import reachable
 
 log = structlog.get_logger()
 
@@ -23,8 +24,6 @@ POLL_PATIENCE = 60.0
 _HOOK_PATIENCE = 60.0
 _SOON = 5.0
 _LOG_PATIENCE = 4.0
-_EVERYWHERE = ("", "0.0.0.0", "::")
-_SHORTEST_POLL = 0.05
 
 
 class Authenticates(Protocol):
@@ -186,12 +185,7 @@ class Hosted:
 
     def pause(self) -> float:
         """Seconds until it is to be asked again; 0: never."""
-        spawner = self.spawner
-        if spawner.poll_interval <= 0:
-            return 0.0
-        half = spawner.poll_jitter / 2
-        jitter = random.uniform(1 - half, 1 + half)  # noqa: S311  (no secret)
-        return float(max(spawner.poll_interval, _SHORTEST_POLL) * jitter)
+        return pause_of(self.spawner)
 
     # Stopping ------------------------------------------------------------------------------
 
@@ -206,11 +200,8 @@ class Hosted:
     async def leave(self) -> None:
         """It is gone: the hooks for that, and no state any more. What fails here is only logged."""
         spawner = self.spawner
-        steps: list[tuple[Callable[..., Any], Sequence[Any]]] = []
         if spawner.post_stop_hook is not None:
-            steps.append((spawner.run_post_stop_hook, ()))
-        for step, arguments in steps:
-            await self._quietly(self.floor, step, *arguments)
+            await self._quietly(self.floor, spawner.run_post_stop_hook)
         await self._quietly(self.seat, spawner.clear_state)
         if self.authenticator is not None:
             await self._quietly(self.floor, self.authenticator.post_spawn_stop, spawner.user, spawner)
@@ -248,11 +239,6 @@ class Hosted:
             log.exception("spawner.hook_failed", hook=getattr(function, "__name__", ""))
 
 
-async def settled(result: Any) -> Any:
-    """*result* of code that may, or may not, be async."""
-    return await result if inspect.isawaitable(result) else result
-
-
 async def _worked_out(scopes: Any, spawner: Any) -> tuple[str, ...] | None:
     return tuple(await settled(scopes(spawner))) if callable(scopes) else None
 
@@ -269,8 +255,7 @@ def url_of(address: Any, spawner: Any) -> str:
                 raise TypeError(f"start() returned {address!r}, which is no URL of a server")
             return f"{parts.scheme}://{parts.netloc}"
         case (str(ip), int(port) | str(port)) if 0 < int(port) < 65536:
-            ip = "127.0.0.1" if ip in _EVERYWHERE else ip
-            return f"{scheme}://[{ip}]:{port}" if ":" in ip else f"{scheme}://{ip}:{port}"
+            return f"{scheme}://{netloc(reachable(ip), int(port))}"
         case None if spawner.port:
             return url_of((spawner.ip, spawner.port), spawner)
         case _:

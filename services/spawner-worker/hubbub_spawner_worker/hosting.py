@@ -1,7 +1,7 @@
 """From what the api says of an attempt to a spawner that can be asked to start it, watch it and stop it."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -101,16 +101,16 @@ class Hosting:
 
     @property
     def reach(self) -> Reach:
-        """Of what the configured class starts."""
-        said = self._options.ours.spawner_reach
-        if said:
-            return said
+        """Of what the configured class starts. That it is a process of ours nobody but the class can say."""
+        found: Reach
         if self._classic:
             from hubbub_spawner_worker.classic.making import reach_of
 
-            return reach_of(self.workshop.kind)
-        found: Reach = self.workshop.kind.reach
-        return found
+            found = reach_of(self.workshop.kind)
+        else:
+            found = self.workshop.kind.reach
+        said = self._options.ours.spawner_reach
+        return found if found == "process" or not said else said
 
     async def host(self, spec: Spec, place: Place, *, state: str = "") -> Hosted:
         """The spawner of that attempt, as it was left. *state*: sealed, newer than the spec's.
@@ -153,10 +153,7 @@ class Hosting:
 
     async def form_spawner(self, asked: FormAsked) -> FormHosted:
         """One that starts nothing: for its options form."""
-        groups = tuple(Group(name=name, properties=asked.groups.get(name, {})) for name in asked.person.groups)
-        sealed = Sealed(options=asked.options, auth_state=asked.auth_state, groups=groups)
-        prefix = names.prefix(self._options.base_url, asked.person.name, asked.name)
-        hosted = await self._made(self._given(asked.person, asked.name, prefix, sealed, None))
+        hosted = await self._without_attempt(asked, {})
         current = self._user(asked.request.user, (), None)
         handler = Handler(asked.request, current, files_of(asked.files))
         return FormHosted(hosted, handler, asked.auth_state)
@@ -165,12 +162,15 @@ class Hosting:
 
     async def gone_spawner(self, gone: Gone) -> Hosted:
         """Of a server that is no more: with what was known of it."""
-        groups = tuple(Group(name=name, properties=gone.groups.get(name, {})) for name in gone.person.groups)
-        sealed = Sealed(options=gone.options, state=gone.state, auth_state=gone.auth_state, groups=groups)
-        prefix = names.prefix(self._options.base_url, gone.person.name, gone.name)
-        return await self._made(self._given(gone.person, gone.name, prefix, sealed, None))
+        return await self._without_attempt(gone, gone.state)
 
     # Making -------------------------------------------------------------------------------
+
+    async def _without_attempt(self, about: FormAsked | Gone, state: dict[str, Any]) -> Hosted:
+        groups = tuple(Group(name=name, properties=about.groups.get(name, {})) for name in about.person.groups)
+        sealed = Sealed(options=about.options, state=state, auth_state=about.auth_state, groups=groups)
+        prefix = names.prefix(self._options.base_url, about.person.name, about.name)
+        return await self._made(self._given(about.person, about.name, prefix, sealed, None))
 
     async def _made(self, given: Given) -> Hosted:
         kind, config = self.workshop.kind, self.workshop.config
@@ -186,7 +186,7 @@ class Hosting:
         from hubbub_spawner_worker.classic.making import make
 
         authenticator = await self._its_authenticator()
-        given = _with(given, authenticator=authenticator)
+        given = replace(given, authenticator=authenticator)
         spawner = await self.floor.call(make, kind, config, given, patience=_MAKING_PATIENCE)
         return ClassicHosted(
             spawner=spawner,
@@ -217,7 +217,7 @@ class Hosting:
         flaw = "" if service.digest == spec.digest else "its configuration here is not the api's: restart the worker"
         user = User(name=service.user, id=0, url="", escaped_name=names.escape(service.user))
         public = given.public_url if service.url else ""
-        given = _with(given, user=user, public_url=public, name="", display_name="")
+        given = replace(given, user=user, public_url=public, name="", display_name="")
         spawner = _ours(ServiceSpawner, None, given, service=service, flaw=flaw)
         spawner.place = place
         return Hosted(spawner=spawner, seat=Here(), floor=self.floor, reach="process")
@@ -261,10 +261,6 @@ class Hosting:
 
 async def _keeps_nothing(_: dict[str, Any] | None) -> None:
     """A form changes nothing."""
-
-
-def _with(given: Given, **changes: Any) -> Given:
-    return Given(**{**vars(given), **changes})
 
 
 def _ours(kind: type[Spawner], config: Any, given: Given, **more: Any) -> Spawner:

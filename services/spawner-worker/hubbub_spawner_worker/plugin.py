@@ -34,6 +34,11 @@ async def call(function: Callable[..., Any], *arguments: Any, patience: float) -
     return task.result()
 
 
+async def settled(result: Any) -> Any:
+    """*result* of code that may, or may not, be async."""
+    return await result if inspect.isawaitable(result) else result
+
+
 async def cancel(task: "asyncio.Future[Any]") -> None:
     """Cancel, and wait a moment; a task that will not end is no reason for us not to go on."""
     if not task.done():

@@ -96,12 +96,14 @@ class Worker:
         """How many more it could start now: none, if too many have failed in a row, or it is about to end."""
         if self._hosting.failures.exceeded or self._hosting.floor.exited.is_set():
             return 0
-        starting = sum(isinstance(holding.state, Spawning | Started) for holding in self._held.values())
-        return min(self._size.starts - starting, self.room())
+        return min(self._size.starts - self._starting(), self.room())
 
     def room(self) -> int:
         """How many more servers it could hold."""
         return (self._size.capacity or ANY_NUMBER) - len(self._held)
+
+    def _starting(self) -> int:
+        return sum(isinstance(holding.state, Spawning | Started) for holding in self._held.values())
 
     def take(self, spec: Spec, token: str) -> None:
         held = self._held.get(spec.server)
@@ -236,8 +238,7 @@ class Worker:
         """A plug-in wanted to end the hub (KubeSpawner does, when its watch is broken): end, when nobody is on the way
         up, and let the next self start afresh with what this one holds.
         """
-        starting = any(isinstance(holding.state, Spawning | Started) for holding in self._held.values())
-        if self._hosting.floor.exited.is_set() and not starting:
+        if self._hosting.floor.exited.is_set() and not self._starting():
             raise PluginExited("a spawner class wanted to end the process")
 
     async def _look(self) -> None:

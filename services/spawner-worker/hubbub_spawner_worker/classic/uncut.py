@@ -9,8 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from hubbub_spawner_worker.hosted import settled
-from hubbub_spawner_worker.plugin import cancel
+from hubbub_spawner_worker.plugin import cancel, settled
 
 GRACE = 10.0
 """Seconds that a call may go on after it was given up."""

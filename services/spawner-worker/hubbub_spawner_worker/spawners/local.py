@@ -17,7 +17,7 @@ from hubbub_spawner_worker.gate import Account, CannotRun
 from hubbub_spawner_worker.process import Process, Step
 from hubbub_spawner_worker.spawners import certs
 from hubbub_spawner_worker.spawners.spawner import Spawner
-from hubbub_spawner_worker.spawners.surroundings import Program
+from hubbub_spawner_worker.spawners.surroundings import Program, reachable
 from hubbub_spawner_worker.spawners.traits import Command
 
 _KEPT = (
@@ -25,7 +25,6 @@ _KEPT = (
     *("PATH", "PYTHONPATH", "VIRTUAL_ENV"),
 )
 _CERTS = ".jupyterhub/jupyterhub-certs"
-_EVERYWHERE = ("", "0.0.0.0", "::")
 
 
 class LocalProcessSpawner(Spawner):
@@ -49,7 +48,7 @@ class LocalProcessSpawner(Spawner):
     async def start(self) -> tuple[str, int]:
         if self.port == 0:
             self.port = self.place.reserve_port(self.ip)
-        ip = "127.0.0.1" if self.ip in _EVERYWHERE else self.ip
+        ip = reachable(self.ip)
         scheme = "https" if self.internal_ssl else "http"
         options = dict(self.popen_kwargs)
         environment = await self._environment()

@@ -4,16 +4,12 @@ import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from hubbub_spawner_worker.plugin import settled
 from hubbub_spawner_worker.refusals import words_of
 from hubbub_spawner_worker.spawners.exception import SpawnException
 
 if TYPE_CHECKING:
     from hubbub_spawner_worker.spawners.spawner import Spawner
-
-
-async def settled(result: Any) -> Any:
-    """*result* of an operator's function that may, or may not, be async."""
-    return await result if inspect.isawaitable(result) else result
 
 
 # From a form ----------------------------------------------------------------------------

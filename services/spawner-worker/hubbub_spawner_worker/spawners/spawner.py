@@ -3,7 +3,6 @@
 import asyncio
 import inspect
 import logging
-import random
 from collections.abc import AsyncIterator
 from typing import Any, ClassVar
 
@@ -12,15 +11,14 @@ from traitlets.config import LoggingConfigurable
 
 from hubbub.domain.server_messages import Reach
 from hubbub_spawner_worker import environment
-from hubbub_spawner_worker.plugin import call
+from hubbub_spawner_worker.plugin import call, settled
 from hubbub_spawner_worker.process import Process
 from hubbub_spawner_worker.spawners import options
+from hubbub_spawner_worker.spawners.asked import alt_names_of, pause_of
 from hubbub_spawner_worker.spawners.configured import Configured
 from hubbub_spawner_worker.spawners.surroundings import Aside, Certificates, Server, Stored
 
 _POLL_PATIENCE = 60.0
-_SHORTEST_POLL = 0.05
-_LOCAL_NAMES = ("DNS:localhost", "IP:127.0.0.1")
 
 
 class Spawner(Configured, LoggingConfigurable):
@@ -157,7 +155,7 @@ class Spawner(Configured, LoggingConfigurable):
     async def get_options_form(self) -> str:
         """HTML; "" if there is nothing to choose."""
         form = self.options_form
-        return str((await options.settled(form(self)) if callable(form) else form) or "")
+        return str((await settled(form(self)) if callable(form) else form) or "")
 
     def run_options_from_form(self, form_data: dict[str, list[Any]]) -> Any:
         """Options from {field: [texts]}; maybe to be awaited."""
@@ -181,7 +179,7 @@ class Spawner(Configured, LoggingConfigurable):
 
     async def run_auth_state_hook(self, auth_state: dict[str, Any] | None) -> None:
         if self.auth_state_hook is not None:
-            await options.settled(self.auth_state_hook(self, auth_state))
+            await settled(self.auth_state_hook(self, auth_state))
 
     def run_pre_spawn_hook(self) -> Any:
         """What it returns is of no interest, but may be to be awaited."""
@@ -209,7 +207,7 @@ class Spawner(Configured, LoggingConfigurable):
         if not self.progress_ready_hook:
             return event
         try:
-            changed: dict[str, Any] = await options.settled(self.progress_ready_hook(self, dict(event)))
+            changed: dict[str, Any] = await settled(self.progress_ready_hook(self, dict(event)))
         except Exception:
             self.log.exception("progress_ready_hook failed for %s", self.log_name)
             return event
@@ -227,9 +225,7 @@ class Spawner(Configured, LoggingConfigurable):
 
     async def run_ssl_alt_names(self) -> list[str]:
         """By which names the server is known, each with DNS: or IP: before it."""
-        option = self.ssl_alt_names
-        found = await options.settled(option(self)) if callable(option) else option
-        return [*_LOCAL_NAMES, *found] if self.ssl_alt_names_include_local else list(found)
+        return await alt_names_of(self)
 
     async def move_certs(self, paths: dict[str, str]) -> dict[str, str]:
         """Bring them to where the server can read them. Returns their paths there."""
@@ -262,9 +258,7 @@ class Spawner(Configured, LoggingConfigurable):
             else:
                 if status is not None:
                     return status
-            half = self.poll_jitter / 2
-            jitter = random.uniform(1 - half, 1 + half)  # noqa: S311  (no secret)
-            await asyncio.sleep(max(self.poll_interval, _SHORTEST_POLL) * jitter)
+            await asyncio.sleep(pause_of(self))
 
     async def release(self) -> None:
         """Let go of what was opened to watch the server; it goes on."""

@@ -96,8 +96,7 @@ class Server:
     @property
     def host(self) -> str:
         """Without a path; an address that stands for all of them is this host's own."""
-        ip = "127.0.0.1" if self.ip in _EVERYWHERE else self.ip
-        return f"{self.proto}://{netloc(ip, self.port)}"
+        return f"{self.proto}://{netloc(reachable(self.ip), self.port)}"
 
     @property
     def url(self) -> str:
@@ -153,3 +152,8 @@ class Aside(Protocol):
     """Where an operator's functions run, so that they keep nobody waiting."""
 
     async def call(self, function: Callable[..., Any], *arguments: Any, patience: float) -> Any: ...
+
+
+def reachable(ip: str) -> str:
+    """An address that stands for all of a host's is, from there, the host's own."""
+    return "127.0.0.1" if ip in _EVERYWHERE else ip
