@@ -19,7 +19,7 @@ from hubbub import telemetry
 log = structlog.get_logger()
 M = TypeVar("M")
 
-#: Larger payloads go in pages (see `hubbub.rpc.Routes.next`).
+#: Larger payloads go in pages (see `hubbub.route_messages.Routes.next`).
 LARGEST_PAYLOAD = 256 * 1024
 
 TICKETS = StreamConfig(

@@ -18,8 +18,8 @@ from hubbub import faults, telemetry
 from hubbub.away import AWAY
 from hubbub.bus import STREAMS, Bus
 from hubbub.eventlog import Recorded, read_since
-from hubbub.rpc import Head
 from hubbub.subjects import token
+from hubbub.watch_messages import Head
 
 log = structlog.get_logger()
 

@@ -12,10 +12,11 @@ from nats.aio.msg import Msg
 from hubbub import bus as buses
 from hubbub import telemetry
 from hubbub.bus import Bus, BusUnavailable, Remote
-from hubbub.rpc import Done, Heartbeat, Lease, Leased, Liveness, Refusal
+from hubbub.rpc import Done, Refusal
 from hubbub.subjects import token
 from hubbub.testing.eventually import eventually
 from hubbub.testing.nats import NatsServer
+from hubbub.watch_messages import Heartbeat, Lease, Leased, Liveness
 
 LEASE = "hub.rpc.lease.poller.poller-1"
 ASKED = Lease(name="sweep", seconds=1)

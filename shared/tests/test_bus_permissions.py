@@ -12,9 +12,10 @@ from nats.js.api import ConsumerConfig
 from hubbub import bus as buses
 from hubbub.bus import STREAMS, Bus
 from hubbub.relay import Relay
-from hubbub.rpc import Lease, Leased, LogTail, Word
+from hubbub.rpc import LogTail, Word
 from hubbub.subjects import permissions
 from hubbub.testing.nats import NatsServer
+from hubbub.watch_messages import Lease, Leased
 
 Enter = Callable[[str], Awaitable["Seat"]]
 

@@ -15,12 +15,12 @@ from nats.aio.msg import Msg
 from hubbub import faults
 from hubbub.eventlog import read_since
 from hubbub.relay import Relay
-from hubbub.rpc import Head
 from hubbub.service import end
 from hubbub.testing.eventually import eventually
 from hubbub.testing.house import House, reaches, sent
 from hubbub.testing.nats import NatsServer
 from hubbub.testing.postgres import Database
+from hubbub.watch_messages import Head
 
 
 @pytest.fixture

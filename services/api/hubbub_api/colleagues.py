@@ -6,7 +6,7 @@ from collections.abc import Callable
 import msgspec
 from nats.aio.msg import Msg
 
-from hubbub.rpc import Heartbeat
+from hubbub.watch_messages import Heartbeat
 
 #: Workers that are watched at most, whoever says what on the bus.
 MOST = 10_000

@@ -19,7 +19,8 @@ from hubbub.domain.server_states import Absent, Known
 from hubbub.eventlog import Context
 from hubbub.handle import Committer
 from hubbub.roles import Roles
-from hubbub.rpc import Answer, Answers, Done, Refusal, Report, Reports, ReportScopes, Routed, RouteReport
+from hubbub.route_messages import Routed, RouteReport
+from hubbub.rpc import Answer, Answers, Done, Refusal, Report, Reports, ReportScopes
 from hubbub.transaction import Transaction
 from hubbub.views import PROXIES, ROUTES, SERVERS
 from hubbub_api import leftovers, remains, server_tokens

@@ -15,9 +15,10 @@ from hubbub.domain.server_messages import Failure, GiveUp
 from hubbub.domain.server_states import Held, Known, Server, Spawning
 from hubbub.eventlog import Context
 from hubbub.handle import Committer
-from hubbub.rpc import Activity, Done, Lease, Leased, Sweep, Swept, Word
+from hubbub.rpc import Done, Word
 from hubbub.transaction import Transaction
 from hubbub.views import PROXIES, SERVERS
+from hubbub.watch_messages import Activity, Lease, Leased, Sweep, Swept
 from hubbub_api import leases, leftovers, remains
 from hubbub_api.activity import Activities
 from hubbub_api.expiry import expire

@@ -6,7 +6,7 @@ import asyncpg
 import msgspec
 
 from hubbub.config import Options
-from hubbub.rpc import Routes, Wanted, WantRoutes
+from hubbub.route_messages import Routes, Wanted, WantRoutes
 from hubbub_api import registry
 from hubbub_api.registry import Entry
 

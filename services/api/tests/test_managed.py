@@ -24,12 +24,13 @@ from hubbub.eventlog import Context
 from hubbub.handle import Committer
 from hubbub.managed import managed
 from hubbub.roles import Roles
-from hubbub.rpc import Claim, Claimed, Report, Reports, Sweep, Word
+from hubbub.rpc import Claim, Claimed, Report, Reports, Word
 from hubbub.service import end
 from hubbub.testing.postgres import Database
 from hubbub.transaction import Transaction
 from hubbub.vault import Vault
 from hubbub.views import SERVERS
+from hubbub.watch_messages import Sweep
 from hubbub_api import limits
 from hubbub_api.activity import Activities
 from hubbub_api.claims import Claims

@@ -14,7 +14,7 @@ from hubbub.domain.code import IssueCode
 from hubbub.domain.service import RegisterService, Spec
 from hubbub.domain.token import IssueToken
 from hubbub.eventlog import Context
-from hubbub.rpc import WantRoutes
+from hubbub.route_messages import WantRoutes
 from hubbub.tokens import token_hash
 from hubbub.views import CODES, SERVICES, TOKENS
 from hubbub_api import registration, wanted

@@ -14,7 +14,7 @@ from hubbub.domain.group import CreateGroup
 from hubbub.domain.member import AddMember, member_id
 from hubbub.domain.server_messages import Failure, ReportFailed, ReportMoved, ReportState
 from hubbub.domain.server_states import Running, Stopping
-from hubbub.rpc import WantRoutes
+from hubbub.route_messages import WantRoutes
 from hubbub.testing.eventually import eventually
 from hubbub.views import GROUPS, MEMBERS
 from hubbub.web.request import GATE

@@ -9,7 +9,8 @@ import structlog
 from nats.aio.msg import Msg
 
 from hubbub.bus import Bus
-from hubbub.rpc import Activity, Done
+from hubbub.rpc import Done
+from hubbub.watch_messages import Activity
 from hubbub_poller.poller import Poller
 
 log = structlog.get_logger()

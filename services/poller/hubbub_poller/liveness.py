@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from hubbub.bus import Bus
-from hubbub.rpc import Liveness
 from hubbub.subjects import token
+from hubbub.watch_messages import Liveness
 
 
 class Changes:

@@ -10,8 +10,8 @@ import structlog
 from nats.aio.msg import Msg
 
 from hubbub.bus import Bus, BusUnavailable, Remote
-from hubbub.rpc import Heartbeat, Lease, Leased, Sweep, Swept
 from hubbub.subjects import token
+from hubbub.watch_messages import Heartbeat, Lease, Leased, Sweep, Swept
 from hubbub_poller.heartbeats import Watch
 from hubbub_poller.liveness import Changes
 

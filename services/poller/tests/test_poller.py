@@ -11,8 +11,9 @@ import pytest
 from nats.aio.msg import Msg
 
 from hubbub.bus import Bus, connect
-from hubbub.rpc import Activity, Done, Heartbeat, Lease, Leased, Liveness, Sweep, Swept
+from hubbub.rpc import Done
 from hubbub.testing.nats import NatsServer
+from hubbub.watch_messages import Activity, Heartbeat, Lease, Leased, Liveness, Sweep, Swept
 from hubbub_poller.activity import Collector
 from hubbub_poller.poller import Poller
 

@@ -6,8 +6,8 @@ from contextlib import suppress
 from datetime import datetime
 
 from hubbub.bus import Bus
-from hubbub.rpc import Activity, Heartbeat
 from hubbub.subjects import token
+from hubbub.watch_messages import Activity, Heartbeat
 from hubbub_proxy_sync.proxies.base import Proxy, ProxyRoute, ProxyUnavailable
 from hubbub_proxy_sync.sync import Sync
 

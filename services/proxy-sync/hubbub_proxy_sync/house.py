@@ -6,7 +6,8 @@ import structlog
 
 from hubbub import faults
 from hubbub.bus import Bus
-from hubbub.rpc import Done, Routed, RouteReport, Routes, Wanted, WantRoutes
+from hubbub.route_messages import Routed, RouteReport, Routes, Wanted, WantRoutes
+from hubbub.rpc import Done
 from hubbub.subjects import token
 
 log = structlog.get_logger()

@@ -13,8 +13,9 @@ from nats.aio.msg import Msg
 from hubbub import faults, service, telemetry
 from hubbub.bus import Bus
 from hubbub.domain.route import Change, plan
-from hubbub.rpc import Head, Wanted
+from hubbub.route_messages import Wanted
 from hubbub.subjects import token
+from hubbub.watch_messages import Head
 from hubbub_proxy_sync.cursor import Cursor
 from hubbub_proxy_sync.house import House
 from hubbub_proxy_sync.proxies.base import Proxy, ProxyRoute, ProxyUnavailable, RouteRefused

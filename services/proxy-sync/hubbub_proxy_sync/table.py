@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import msgspec
 
-from hubbub.rpc import RouteReport, Wanted
+from hubbub.route_messages import RouteReport, Wanted
 from hubbub_proxy_sync.proxies.base import ProxyRoute
 
 #: Kept with each route in the proxy, so that whoever finds it there knows whose it is.

@@ -6,7 +6,9 @@ from collections.abc import Callable
 import msgspec
 
 from hubbub.bus import STREAMS, Bus
-from hubbub.rpc import Done, Head, Routed, RouteReport, Routes, Wanted, WantRoutes
+from hubbub.route_messages import Routed, RouteReport, Routes, Wanted, WantRoutes
+from hubbub.rpc import Done
+from hubbub.watch_messages import Head
 
 HUB = Wanted(server="hub", attempt=0, spec="/", target="http://127.0.0.1:8081", data={"hub": True})
 EXTRA = Wanted(server="extra:/extra", attempt=0, spec="/extra", target="http://127.0.0.1:7", data={"extra": True})

@@ -9,8 +9,9 @@ import msgspec
 import pytest
 
 from hubbub.bus import Bus, connect
-from hubbub.rpc import Activity, Head, Heartbeat, Wanted
+from hubbub.route_messages import Wanted
 from hubbub.testing.nats import NatsServer
+from hubbub.watch_messages import Activity, Head, Heartbeat
 from hubbub_proxy_sync import activity
 from hubbub_proxy_sync.proxies.fake import FakeProxy
 from hubbub_proxy_sync.sync import Sync

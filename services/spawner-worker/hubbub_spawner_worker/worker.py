@@ -12,7 +12,8 @@ from hubbub import faults
 from hubbub.bus import Bus, BusUnavailable, Remote
 from hubbub.domain.server_messages import Failure
 from hubbub.domain.server_states import Running, Server, Spawning, Started, Stopping
-from hubbub.rpc import Done, Heartbeat, Held, Holdings, Inherited, Refusal, Spec, Word
+from hubbub.rpc import Done, Held, Holdings, Inherited, Refusal, Spec, Word
+from hubbub.watch_messages import Heartbeat
 from hubbub_spawner_worker import log_streams
 from hubbub_spawner_worker.adoption import Adoption
 from hubbub_spawner_worker.auth_states import AuthStates

@@ -13,10 +13,11 @@ from hubbub.bus import Bus
 from hubbub.domain.message import Command
 from hubbub.domain.server_messages import LoseAttempt, Reach, ReportState
 from hubbub.domain.server_states import Held
-from hubbub.rpc import Claim, Claimed, Hello, Spec, Sweep, Welcome
+from hubbub.rpc import Claim, Claimed, Hello, Spec, Welcome
 from hubbub.testing.postgres import Database
 from hubbub.tokens import token_hash
 from hubbub.verify import verify
+from hubbub.watch_messages import Sweep
 from hubbub_api import keys, remains
 from hubbub_api.hellos import Hellos
 from hubbub_api.leftovers import Leftovers

@@ -13,8 +13,9 @@ from hubbub.domain.server_messages import (
     ReportOrphanRemoved,
 )
 from hubbub.eventlog import Context
-from hubbub.rpc import Claim, Heartbeat, Sweep
+from hubbub.rpc import Claim
 from hubbub.views import SERVERS
+from hubbub.watch_messages import Heartbeat, Sweep
 from hubbub_api.activity import Activities
 from hubbub_api.expiry import expire
 from hubbub_api.hellos import lose

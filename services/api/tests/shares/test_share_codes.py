@@ -12,9 +12,9 @@ from structlog.testing import capture_logs
 from hubbub.domain.message import NotFound
 from hubbub.domain.share_code import IssueShareCode, RevokeShareCode, UseShareCode
 from hubbub.eventlog import Context
-from hubbub.rpc import Sweep
 from hubbub.tokens import token_hash
 from hubbub.views import SHARE_CODES
+from hubbub.watch_messages import Sweep
 from hubbub_api.sweeps import Sweeps
 
 LAB = "access:servers!server=ada/lab"
