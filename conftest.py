@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -11,9 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from hubbub.free_port import free_port
 from hubbub.testing.postgres import Database, PostgresServer
 from hubbub_local.folder import take
 from hubbub_local.postgres import Postgres
+
+# Suites that several modules share say what they expected, too.
+pytest.register_assert_rewrite("login_abilities", "login_suite", "spawner_suite")
+pytest.register_assert_rewrite("proxy_hosts", "proxy_life", "proxy_paths", "proxy_streams", "proxy_traffic")
+pytest.register_assert_rewrite("proxy_rig", "route_clients", "route_faults")
 
 #: What makes a throw-away server quick; a power cut in the middle of a test may cost it its data.
 QUICK = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200")
@@ -27,7 +32,7 @@ ENOUGH = 2 * 1024**3
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
     """A running Postgres with a migrated template, for as long as the tests run."""
     with _quick_folder(tmp_path_factory) as root, take(root) as folder:
-        server = Postgres(folder=folder, port=_free_port(), password="password-of-the-owner")
+        server = Postgres(folder=folder, port=free_port(), password="password-of-the-owner")
         program = server.prepare()
         settings = [argument for setting in QUICK for argument in ("-c", setting)]
         with (folder.logs / "postgres.log").open("ab") as log:
@@ -63,12 +68,6 @@ def _quick_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _wait_until_ready(server: Postgres, process: "subprocess.Popen[bytes]") -> None:

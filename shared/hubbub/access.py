@@ -12,10 +12,12 @@ from typing import Any
 import asyncpg
 import msgspec
 
+from hubbub import legacy, sessions
 from hubbub.batch import Batch
 from hubbub.config import Options
 from hubbub.domain import scope
 from hubbub.domain.names import full_name, normalize_user_name
+from hubbub.domain.role import Role
 from hubbub.domain.service import Service
 from hubbub.roles import Roles, Shared
 from hubbub.tokens import LONGEST_TOKEN, token_hash
@@ -27,7 +29,8 @@ class Identity:
     """`kind` is "user" or "service". `roles` are those held by oneself, `scopes` all that follows, expanded.
 
     `token` is the number of the token used, 0 for a cookie or a token of the configuration; `client` the OAuth
-    client it was issued to; `session` the id of the browser's session; `secret` what its XSRF token is bound to.
+    client it was issued to; `session` the id of the browser's session, `session_used` when that was last known to be in
+    use (None: it is over, or there is none); `secret` what its XSRF token is bound to.
     `members`: of the groups that stand in a filter of `scopes`.
     """
 
@@ -42,9 +45,11 @@ class Identity:
     groups: tuple[str, ...] = ()
     scopes: frozenset[str] = frozenset()
     members: scope.Members = field(default_factory=dict)
+    user_info: bytes | None = field(default=None, repr=False)
     token: int = 0
     token_stream: str = ""
     session: str = ""
+    session_used: datetime | None = None
     secret: str = ""
     client: str = ""
 
@@ -74,8 +79,12 @@ class Access:
             token_hash(s["api_token"]): s["name"] for s in options.hub.services if s.get("api_token")
         } | {token_hash(token): name for token, name in options.hub.service_tokens.items()}
         self._user_tokens = {
-            token_hash(token): normalize_user_name(name) for token, name in options.hub.api_tokens.items()
+            token_hash(token): normalize_user_name(name)
+            for token, name in options.hub.api_tokens.items()
+            if normalize_user_name(name) not in options.blocked_users
         }
+        not_idle = sessions.not_idle(options.ours.session_idle_timeout)
+        self._by_token, self._by_session = f"{_BY_TOKEN} {not_idle}", f"{_BY_SESSION} {not_idle}"
         self._tokens = Batch(self._load_tokens)
         self._sessions = Batch(self._load_sessions)
 
@@ -89,6 +98,8 @@ class Access:
             owner = await self.user(name)
             return await self._knowing(replace(owner, token_stream=f"config:{name}")) if owner else None
         row = await self._tokens.get(hashed)
+        if row is None and await legacy.find(self._pool, token):
+            row = await self._tokens.get(hashed)
         return await self._holder(row) if row else None
 
     async def by_session(self, secret: str) -> Identity | None:
@@ -97,7 +108,8 @@ class Access:
         row = await self._sessions.get(hashed)
         if row is None:
             return None
-        return await self._knowing(replace(self._user(row), session=row["session"], secret=hashed))
+        identity = replace(self._user(row), session=row["session"], session_used=row["session_used"], secret=hashed)
+        return await self._knowing(identity)
 
     async def user(self, name: str) -> Identity | None:
         """A user as they are, and all that they may do."""
@@ -129,10 +141,10 @@ class Access:
     # Rows -------------------------------------------------------------------------------
 
     async def _load_tokens(self, hashes: Sequence[str]) -> dict[str, asyncpg.Record]:
-        return {row["hash"]: row for row in await self._pool.fetch(_BY_TOKEN, list(hashes))}
+        return {row["hash"]: row for row in await self._pool.fetch(self._by_token, list(hashes))}
 
     async def _load_sessions(self, hashes: Sequence[str]) -> dict[str, asyncpg.Record]:
-        return {row["hash"]: row for row in await self._pool.fetch(_BY_SESSION, list(hashes))}
+        return {row["hash"]: row for row in await self._pool.fetch(self._by_session, list(hashes))}
 
     async def _holder(self, row: asyncpg.Record) -> Identity | None:
         """Whose token it is; None for that of a service that is no more."""
@@ -154,6 +166,7 @@ class Access:
                 token=row["token_number"],
                 token_stream=row["token_id"],
                 session=row["session"],
+                session_used=row["session_used"],
                 client=row["client"],
             )
         )
@@ -161,6 +174,7 @@ class Access:
     def _user(self, row: asyncpg.Record) -> Identity:
         roles = self.roles.of_user(row["roles"], admin=row["admin"])
         shares = [_shared(each) for each in row["shares"]]
+        managed = {name: _ROLE.decode(state).scopes for name, state in row["managed"]}
         return Identity(
             kind="user",
             name=row["name"],
@@ -169,9 +183,10 @@ class Access:
             admin=row["admin"],
             created=row["created"],
             last_activity=row["last_activity"],
+            user_info=row["user_info"],
             roles=roles,
             groups=tuple(row["groups"]),
-            scopes=self.roles.user_scopes(row["name"], (*roles, *row["group_roles"]), shares),
+            scopes=self.roles.user_scopes(row["name"], (*roles, *row["group_roles"]), shares, managed),
         )
 
     async def _knowing(self, identity: Identity) -> Identity:
@@ -187,6 +202,7 @@ class _Share(msgspec.Struct):
     scopes: tuple[str, ...]
 
 
+_ROLE = msgspec.json.Decoder(Role)
 _TOKEN = msgspec.json.Decoder(_Token)
 _SHARE = msgspec.json.Decoder(_Share)
 _SERVICE = msgspec.json.Decoder(Service)
@@ -198,13 +214,18 @@ def _shared(given: list[str]) -> Shared:
 
 
 #: A user `u`, with what they hold. Each of the lists is found by an index of its own, and most are empty.
-_PERSON = """
-    u.id, u.number, u.name, u.admin, e.recorded_at as created, a.at as last_activity,
+_PERSON = f"""
+    u.id, u.number, u.name, u.admin, {legacy.created("'user:' || u.id")} as created, a.at as last_activity,
+    (select value from vault where key = 'user_info:' || u.id) as user_info,
     array(select role from grants where holder = u.id and kind = 'user' order by number) as roles,
     array(select g.name from members m join groups g on g.id = m.group_id
           where m.user_id = u.id order by g.number) as groups,
     array(select r.role from members m join grants r on r.holder = m.group_id and r.kind = 'group'
           where m.user_id = u.id order by r.number) as group_roles,
+    array(select array[d.id, d.state] from roles d
+          where exists (select from grants where id = d.id || '/user/' || u.id)
+             or exists (select from members m join grants r on r.id = d.id || '/group/' || m.group_id
+                        where m.user_id = u.id)) as managed,
     array(select array[o.name, s.name, h.state] from (
               select * from shares where user_id = u.id and user_id <> '' union all
               select h.* from members m join shares h on h.group_id = m.group_id and h.group_id <> ''
@@ -217,16 +238,18 @@ _ABOUT = """
 """
 _USER = f"select {_PERSON} from users u {_ABOUT} where u.name = $1"
 _BY_TOKEN = f"""
-    select t.hash, t.id as token_id, t.number as token_number, t.session, t.client, t.service, t.state as token_state,
-           sv.state as service_state, so.name as server_user, ts.name as server_name, {_PERSON}
-    from tokens t left join users u on u.id = t.user_id {_ABOUT}
+    select w.asked as hash, t.id as token_id, t.number as token_number, t.session, t.client, t.service,
+           t.state as token_state, sv.state as service_state, so.name as server_user, ts.name as server_name,
+           case when x.id is not null then coalesce(xa.at, 'epoch') end as session_used, {_PERSON}
+    from {legacy.ASKED} w join tokens t on t.hash = w.hash left join users u on u.id = t.user_id {_ABOUT}
+    left join sessions x on x.id = t.session and t.session <> '' {sessions.USED}
     left join services sv on sv.name = t.service and t.service <> ''
     left join servers ts on ts.id = t.server and t.server <> '' left join users so on so.id = ts.user_id
-    where t.hash = any($1) and (t.expires_at is null or t.expires_at > now())
+    where (t.expires_at is null or t.expires_at > now())
 """
 _BY_SESSION = f"""
-    select x.hash, x.id as session, {_PERSON}
-    from sessions x join users u on u.id = x.user_id {_ABOUT}
+    select x.hash, x.id as session, coalesce(xa.at, 'epoch') as session_used, {_PERSON}
+    from sessions x join users u on u.id = x.user_id {_ABOUT} {sessions.USED}
     where x.hash = any($1) and x.expires_at > now()
 """
 _MEMBERS = """

@@ -1,25 +1,25 @@
 """What an operator does at the command line, directly on the log: tokens, events, verification, stopping all."""
 
 import asyncio
-import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
+from getpass import getuser
 from uuid import uuid4
 
 import asyncpg
-import msgspec
 import structlog
 
-from hubbub import eventlog
+from hubbub import accounts
+from hubbub.domain.account import account_name
 from hubbub.domain.message import NotFound, Rejected
 from hubbub.domain.names import check_user_name, normalize_user_name
 from hubbub.domain.server_messages import StopServer
-from hubbub.domain.token import IssueToken
+from hubbub.domain.token import IssueToken, RevokeToken
 from hubbub.domain.user import CreateUser
-from hubbub.eventlog import Context, Recorded, read_since
-from hubbub.handle import Committer
+from hubbub.eventlog import Context
+from hubbub.handle import Committer, LogUnavailable
 from hubbub.tokens import new_token, token_hash
 from hubbub.transaction import Transaction
 from hubbub.vault import Vault
@@ -27,11 +27,13 @@ from hubbub.verify import rebuild, verify
 from hubbub.views import SERVERS, TOKENS, USERS
 
 log = structlog.get_logger()
+#: The longest that a token is lent for.
+LENT = timedelta(days=1)
 Tell = Callable[[str, str, int], Awaitable[None]]
 
 
 @asynccontextmanager
-async def _committing(dsn: str, vault: Vault) -> AsyncIterator[Committer]:
+async def committing(dsn: str, vault: Vault) -> AsyncIterator[Committer]:
     committer = Committer(dsn, vault)
     running = asyncio.create_task(committer.run())
     try:
@@ -51,57 +53,83 @@ async def issue_token(dsn: str, vault_key: str, name: str, admin_users: frozense
     token = new_token()
 
     async def body(tx: Transaction) -> None:
-        rows = await tx.fetch("select id from users where name = $1", name)
-        id = rows[0]["id"] if rows else uuid4().hex
-        if not rows:
-            if name not in admin_users:
-                raise NotFound(f"there is no user {name}")
-            tx.welcome(id)
-            await tx.act(USERS, id, CreateUser(user=id, name=name, admin=True))
+        id = await _somebody(tx, name, sorted(admin_users))
         await tx.know(id)
         await tx.act(TOKENS, uuid4().hex, IssueToken(user=id, hash=token_hash(token), note="hubbub token"))
 
-    async with _committing(dsn, vault) as committer:
+    async with committing(dsn, vault) as committer:
         await committer.submit(body, Context.of("operator"))
     return token
 
 
-async def print_events(dsn: str, vault_key: str, *, follow: bool = False) -> None:
-    """The whole log, a line an event; with *follow* whatever comes, as it comes."""
-    vault = Vault(vault_key)
-    connection = await asyncpg.connect(dsn)
-    grown = asyncio.Event()
-    await connection.add_listener("log", lambda *_: grown.set())
+@asynccontextmanager
+async def lent_token(dsn: str, vault_key: str, name: str, admin_users: Sequence[str]) -> AsyncIterator[str]:
+    """A token of the user *name* for as long as the block lasts; if it is empty, of an administrator: whoever runs this
+    if they are one, else the oldest, else the first of *admin_users*, whom the configuration names. `NotFound`: there
+    is nobody.
+    """
+    vault, token, id = Vault(vault_key), new_token(), uuid4().hex
+
+    async def issue(tx: Transaction) -> None:
+        user = await _somebody(tx, normalize_user_name(name), admin_users)
+        expires = tx.now + LENT
+        await tx.know(user)
+        lent = IssueToken(user=user, hash=token_hash(token), note="hubbub, for a moment", expires_at=expires)
+        await tx.act(TOKENS, id, lent)
+
+    async with committing(dsn, vault) as committer:
+        await committer.submit(issue, Context.of("operator"))
+        try:
+            yield token
+        finally:
+            with suppress(Rejected, LogUnavailable):  # the hub may be gone; then it ends by itself
+                await committer.execute(TOKENS, id, RevokeToken(reason="given back"), Context.of("operator"))
+
+
+async def _somebody(tx: Transaction, name: str, admin_users: Sequence[str]) -> str:
+    """The id of a user."""
+    if name:
+        rows = await tx.fetch("select id from users where name = $1", name)
+        if not rows and name not in admin_users:
+            raise NotFound(f"there is no user {name}")
+    else:
+        rows = await tx.fetch("select id from users where admin order by name <> $1, number limit 1", _who_runs_this())
+    if rows:
+        return str(rows[0]["id"])
+    if not (new := name or next(iter(admin_users), "")):
+        raise NotFound("there is no administrator yet: name one in c.Authenticator.admin_users, or as whom with --as")
+    id = uuid4().hex
+    tx.welcome(id)
+    await tx.act(USERS, id, CreateUser(user=id, name=new, admin=True))
+    return id
+
+
+def _who_runs_this() -> str:
     try:
-        position = 0
-        while True:
-            grown.clear()
-            while records := await read_since(connection, position):
-                await vault.load(connection, eventlog.people_in(records))
-                for record in records:
-                    print(line_of(record, vault))
-                position = records[-1].position
-            sys.stdout.flush()
-            if not follow:
-                return
-            await grown.wait()
-    finally:
-        await connection.close()
+        return getuser()
+    except (KeyError, OSError):  # nobody whom this machine has a name for
+        return ""
 
 
-def line_of(record: Recorded, vault: Vault) -> str:
-    event = eventlog.decode(record, vault)
-    fields = msgspec.to_builtins(event)
-    fields.pop("type", None)
-    said = " ".join(f"{name}={value}" for name, value in fields.items() if value not in ("", None))
-    time_ = record.recorded_at.isoformat(timespec="milliseconds")
-    return f"{record.position:>7} {time_} {record.stream} {record.type} {said} by {record.context.actor}"
+async def password_link(dsn: str, vault_key: str, name: str, *, hours: float) -> str:
+    """What stands in a link by which a password for *name* can be chosen (see `hubbub.accounts.invite`).
+
+    There need not be a user or an account of that name yet. Raises `Invalid` if there cannot be.
+    """
+    name = account_name(name.strip())
+    check_user_name(name)
+
+    async def body(tx: Transaction) -> str:
+        return await accounts.invite(tx, name, hours=hours)
+
+    async with committing(dsn, Vault(vault_key)) as committer:
+        return await committer.submit(body, Context.of("operator"))
 
 
 async def stop_all_servers(dsn: str, vault_key: str, timeout: float = 90.0) -> int:
     """See `stop_all`; with connections of its own."""
     vault = Vault(vault_key)
-    async with asyncpg.create_pool(dsn, min_size=1, max_size=2) as pool, _committing(dsn, vault) as committer:
+    async with asyncpg.create_pool(dsn, min_size=1, max_size=2) as pool, committing(dsn, vault) as committer:
         return await stop_all(pool, committer, "operator", timeout)
 
 
@@ -140,4 +168,4 @@ async def stop_all(
     return int(left)
 
 
-__all__ = ["issue_token", "print_events", "rebuild", "stop_all", "stop_all_servers", "verify"]
+__all__ = ["issue_token", "lent_token", "password_link", "rebuild", "stop_all", "stop_all_servers", "verify"]

@@ -1,4 +1,4 @@
-"""What asyncpg raises while Postgres is not there: not yet, not any more, or dying under a question."""
+"""What asyncpg raises while Postgres is not there: not yet, not any more, dying under a question, or out of room."""
 
 import asyncpg
 
@@ -8,6 +8,7 @@ AWAY = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.TooManyConnectionsError,
+    asyncpg.DiskFullError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # of a connection that is told of the server's end before it asks
 )

@@ -1,26 +1,36 @@
 """NATS, reduced to what the house does with it: ask, answer, signal, send tickets and take them."""
 
 import asyncio
+import logging
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import replace
 from typing import Any, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import msgspec
 import nats
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from nats.js import JetStreamContext
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
+from nats.js.errors import BadRequestError
 
-from hubbub import telemetry
+from hubbub import nkey, telemetry
+from hubbub.settings import Settings
+from hubbub.subjects import WORKERS_INBOX, token
 
 log = structlog.get_logger()
 M = TypeVar("M")
 
 #: Larger payloads go in pages (see `hubbub.route_messages.Routes.next`).
 LARGEST_PAYLOAD = 256 * 1024
+
+#: Seconds between two tries to reach the server, and once it has refused us: a revoked worker tries for ever.
+PAUSE, PAUSE_REFUSED = 0.1, 2.0
 
 TICKETS = StreamConfig(
     name="TICKETS",
@@ -35,6 +45,8 @@ PROGRESS = StreamConfig(
     name="PROGRESS", subjects=["hub.progress.>"], storage=StorageType.MEMORY, max_age=3600, max_msgs_per_subject=500
 )
 STREAMS = (TICKETS, EVENTS, PROGRESS)
+#: The server's code for a stream that is there with other settings.
+_NAME_IN_USE = 10058
 
 
 class BusUnavailable(Exception):
@@ -57,6 +69,8 @@ class Bus:
         # A short timeout: a publish in flight when the server dies is never answered.
         self.js: JetStreamContext = client.jetstream(timeout=1)
         self.reconnected = asyncio.Event()
+        self._answers: list[Subscription] = []
+        self._answering: set[asyncio.Task[None]] = set()
 
     @property
     def connected(self) -> bool:
@@ -64,9 +78,10 @@ class Bus:
 
     async def ask(self, subject: str, message: msgspec.Struct, reply: type[M], *, timeout: float = 5.0) -> M:
         """Request and reply. Raises BusUnavailable (nobody there, or no answer in time) or Remote."""
-        headers = {"traceparent": telemetry.traceparent()}
         try:
-            answer = await self.client.request(subject, _pack(message), timeout=timeout, headers=headers)
+            with telemetry.span(f"ask {_kind(subject)}", kind="client") as trace:
+                headers = {"traceparent": trace}
+                answer = await self.client.request(subject, _pack(message), timeout=timeout, headers=headers)
         except (nats.errors.Error, TimeoutError, OSError) as error:
             raise BusUnavailable(f"{subject}: {type(error).__name__}") from None
         # Python 3.11's wait_for, which the client uses, loses a cancellation that comes together with the answer.
@@ -102,7 +117,7 @@ class Bus:
         async def attend(message: Msg) -> None:
             parent = (message.headers or {}).get("traceparent", "")
             try:
-                with telemetry.span(f"bus {subject}", parent=parent):
+                with telemetry.span(f"answer {_kind(subject)}", parent=parent, kind="server"):
                     reply = await handler(message.subject, message.data)
             except (msgspec.MsgspecError, ValueError, UnicodeDecodeError) as error:
                 log.warning("bus.unreadable", subject=message.subject, error=str(error))
@@ -114,14 +129,22 @@ class Bus:
                 if reply is not None:
                     await self._reply(message, _pack(reply), None)
 
-        tasks: set[asyncio.Task[None]] = set()
-
         async def spawn(message: Msg) -> None:
             task = asyncio.create_task(attend(message))
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
+            self._answering.add(task)
+            task.add_done_callback(self._answering.discard)
 
-        await self.client.subscribe(subject, queue=queue, cb=spawn)
+        self._answers.append(await self.client.subscribe(subject, queue=queue, cb=spawn))
+
+    async def retire(self, seconds: float) -> None:
+        """Take no more questions, and answer those that were taken: whoever asks from now on is sent to others."""
+        with suppress(nats.errors.Error, OSError, TimeoutError):
+            async with asyncio.timeout(seconds):
+                drains = [answers.drain() for answers in self._answers]  # type: ignore[no-untyped-call]
+                await asyncio.gather(*drains)
+                while self._answering:
+                    await asyncio.wait(self._answering)
+                await self.client.flush()
 
     async def _reply(self, message: Msg, data: bytes, headers: dict[str, str] | None) -> None:
         if message.reply:
@@ -154,15 +177,29 @@ class Bus:
         await self.client.flush()
         await self.client.flush()
 
-    async def ensure_streams(self, streams: Sequence[StreamConfig] = STREAMS) -> None:
+    async def ensure_streams(self, streams: Sequence[StreamConfig] = STREAMS, *, replicas: int = 1) -> None:
+        """*replicas*: on how many nodes of a cluster each is; one that is there already is changed to that."""
         for stream in streams:
-            await self.js.add_stream(stream)
+            wanted = replace(stream, num_replicas=replicas)
+            try:
+                await self.js.add_stream(wanted)
+            except BadRequestError as error:
+                if error.err_code != _NAME_IN_USE:
+                    raise
+                log.info("bus.stream_changed", stream=stream.name, replicas=replicas)
+                await self.js.update_stream(wanted)
+
+
+def connected(settings: Settings) -> AbstractAsyncContextManager[Bus]:
+    """`connect` as the environment says."""
+    return connect(settings.nats_url, settings.instance, seed=settings.nats_seed, ca=settings.nats_ca)
 
 
 @asynccontextmanager
-async def connect(url: str, name: str) -> AsyncIterator[Bus]:
+async def connect(url: str, name: str, *, seed: str = "", ca: str = "") -> AsyncIterator[Bus]:
     """A connection that never gives up on its server. *url*: nats://user:password@host:port, or several
-    separated by commas, with the same credentials.
+    separated by commas, with the same credentials; or tls://host:port, for who is known by *seed* (`hubbub.nkey`).
+    *ca*: PEM; without a certificate that this authority has signed nobody is taken for the server.
 
     If the server ends it for good (a user was removed, say), the client would stay closed for ever: then the
     task that is inside this is cancelled, and BusClosed raised.
@@ -178,12 +215,15 @@ async def connect(url: str, name: str) -> AsyncIterator[Bus]:
 
     async def reconnected() -> None:
         log.info("bus.reconnected")
+        client.options["reconnect_time_wait"] = PAUSE
         if bus is not None:
             bus.reconnected.set()
 
     async def failed(error: Exception) -> None:
         nonlocal last
         text = str(error) or type(error).__name__
+        if "authorization violation" in text.lower():
+            client.options["reconnect_time_wait"] = PAUSE_REFUSED
         # What is forbidden, or a wrong password, is otherwise seen only as silence. Tried for ever, but said once.
         if "violation" in text.lower() and text != last:
             log.error("bus.forbidden", error=text)
@@ -200,17 +240,16 @@ async def connect(url: str, name: str) -> AsyncIterator[Bus]:
             thrown_out = True
             owner.cancel()
 
-    options: dict[str, Any] = {}
-    if first.username:
-        options = {"user": unquote(first.username), "password": unquote(first.password or "")}
-    client = await nats.connect(
+    client = Client()
+    options = {**(_tls(ca) if ca else {}), **_identity(client, first, seed)}
+    await client.connect(
         servers,
         name=name,
         allow_reconnect=True,
         max_reconnect_attempts=-1,
-        reconnect_time_wait=0.1,
+        reconnect_time_wait=PAUSE,  # type: ignore[arg-type]
         ping_interval=10,
-        inbox_prefix=f"_INBOX_{first.username or 'any'}".encode(),
+        inbox_prefix=_inbox(unquote(first.username or ""), name if seed else "").encode(),
         disconnected_cb=disconnected,
         reconnected_cb=reconnected,
         error_cb=failed,
@@ -229,6 +268,52 @@ async def connect(url: str, name: str) -> AsyncIterator[Bus]:
         # While the server is away there may be words waiting, and nobody to take them.
         with suppress(nats.errors.Error, OSError, RuntimeError):
             await client.close()
+
+
+def _identity(client: Client, url: SplitResult, seed: str) -> dict[str, Any]:
+    if seed:
+        identity = nkey.Identity(seed)
+        client._public_nkey = identity.public  # noqa: SLF001 - else it wants a package of its own for seeds
+        return {"signature_cb": identity.sign}
+    if url.username:
+        user, password = unquote(url.username), unquote(url.password or "")
+        return {"user": _by_tls(client, user) if url.scheme == "tls" else user, "password": password}
+    return {}
+
+
+def _by_tls(client: Client, user: str) -> Callable[[], str]:
+    """Asked for when it is sent: not to a server that has not asked for TLS before."""
+
+    def told() -> str:
+        if not client._server_info.get("tls_required") and not client.options.get("tls"):  # noqa: SLF001
+            raise nats.errors.Error("the URL says tls://, and the server speaks no TLS")
+        return user
+
+    return told
+
+
+def _tls(ca: str) -> dict[str, Any]:
+    """TLS before the first word: nats-py would otherwise leave it to the server, or who poses as it, to ask for it."""
+    context = ssl.create_default_context(cadata=ca)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # asyncio says for each connection that ends that nats-py's streams do not know TLS's end of file; nor need they.
+    logging.getLogger("asyncio").addFilter(_not_about_the_end)
+    return {"tls": context, "tls_handshake_first": True}
+
+
+def _not_about_the_end(record: logging.LogRecord) -> bool:
+    return "eof_received" not in str(record.msg)
+
+
+def _inbox(user: str, worker: str) -> str:
+    """Where answers come: to users of the same kind below the same, also while their password changes (`api~2`)."""
+    return f"{WORKERS_INBOX}.{token(worker)}" if worker else f"_INBOX_{user.partition('~')[0] or 'any'}"
+
+
+def _kind(subject: str) -> str:
+    """Its words without whose it is: spans of one kind have one name."""
+    words = subject.split(".")
+    return ".".join(words[: 3 if words[1:2] == ["rpc"] else 2])
 
 
 def _pack(message: msgspec.Struct) -> bytes:

@@ -1,7 +1,7 @@
 """What the configuration says there is: scopes, roles, groups and services. Each check names what is wrong."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -10,6 +10,9 @@ from hubbub.domain.message import Invalid, Json
 from hubbub.domain.names import check_group_name, check_service_name, check_user_name, normalize_user_name
 from hubbub.domain.scope_tree import Tree, check_role
 from hubbub.sections import ConfigError, Hub
+from hubbub.tokens import LONGEST_TOKEN
+from hubbub.views import VIEWS
+from hubbub.webhooks import Webhook
 
 #: The keys of a service (JupyterHub's documentation, "Services"), and what they may be besides None.
 SERVICE_KEYS: Mapping[str, Any] = {
@@ -56,10 +59,15 @@ def check(hub: Hub) -> None:
     for place, role in enumerate(hub.load_roles):
         _check_role(place, role, tree, services)
     _check_once("c.JupyterHub.load_roles", "role", [role["name"] for role in hub.load_roles])
+    _check_tokens(hub)
 
 
-def groups(hub: Hub) -> dict[str, DeclaredGroup]:
-    """`c.JupyterHub.load_groups` by name. Each is a list of users, or `{"users": [...], "properties": {...}}`."""
+def groups(hub: Hub, *, managed: bool = False) -> dict[str, DeclaredGroup]:
+    """`c.JupyterHub.load_groups` by name. Each is a list of users, or `{"users": [...], "properties": {...}}`.
+
+    *managed*: logins say who is in which group, and nobody else.
+    """
+    check_managed(hub, managed=managed)
     found = {}
     for name, said in hub.load_groups.items():
         where = f"c.JupyterHub.load_groups[{name!r}]"
@@ -75,6 +83,12 @@ def groups(hub: Hub) -> dict[str, DeclaredGroup]:
         _check_names(where, users, check_user_name)
         found[name] = DeclaredGroup(users=users, properties=group.properties)
     return found
+
+
+def check_managed(hub: Hub, *, managed: bool) -> None:
+    """ConfigError if the configuration has groups where logins bring them, as in JupyterHub."""
+    if managed and hub.load_groups:
+        raise ConfigError("c.JupyterHub.load_groups is set, but the authenticator manages groups (manage_groups)")
 
 
 def user_names(names: Iterable[str]) -> list[str]:
@@ -131,6 +145,31 @@ def _check_names(where: str, names: Iterable[str], rule: Callable[[str], None]) 
             rule(name)
         except Invalid as error:
             raise ConfigError(f"{where}: {error}") from None
+
+
+def _check_tokens(hub: Hub) -> None:
+    """Those of services are checked with the services. A message names whose token it is, never the token."""
+    seen = {service["api_token"]: service["name"] for service in hub.services if service.get("api_token")}
+    for option, tokens in (("service_tokens", hub.service_tokens), ("api_tokens", hub.api_tokens)):
+        for token, owner in tokens.items():
+            if not 8 <= len(token) <= LONGEST_TOKEN or not token.isascii() or len(token.split()) != 1:
+                raise ConfigError(
+                    f"a token of {owner!r} in c.JupyterHub.{option} must have 8 to {LONGEST_TOKEN} ASCII characters, "
+                    "none of them a space"
+                )
+            if option == "api_tokens" and token in seen:
+                raise ConfigError(f"a token in c.JupyterHub.api_tokens is that of {owner!r} and of {seen[token]!r}")
+            seen[token] = owner
+
+
+def check_webhooks(webhooks: Sequence[Webhook]) -> None:
+    """ConfigError if two have one name, or one is to tell of what there is not."""
+    where = "c.Hubbub.webhooks"
+    _check_once(where, "webhook", [each.name for each in webhooks])
+    for place, webhook in enumerate(webhooks):
+        for kind in webhook.aggregates:
+            if kind not in VIEWS:
+                raise ConfigError(f"{where}[{place}]: Webhook {webhook.name}: there is no aggregate {kind!r}")
 
 
 def _check_once(where: str, what: str, names: list[str]) -> None:

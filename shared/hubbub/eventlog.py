@@ -13,7 +13,8 @@ import asyncpg
 import msgspec
 from cryptography.fernet import InvalidToken
 
-from hubbub import telemetry
+from hubbub import database, telemetry
+from hubbub.about import SEPARATOR
 from hubbub.domain.message import Event, Json, Unknown
 from hubbub.upcast import Unreadable, newest, upcast
 from hubbub.vault import Vault
@@ -30,6 +31,8 @@ PLANS = {
     "random_page_cost": "1.1",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
+    # Beginning to work side by side takes longer than any of our queries may.
+    "max_parallel_workers_per_gather": "0",
 }
 
 
@@ -40,7 +43,15 @@ def pool(dsn: str, *, largest: int = 10) -> Pool:
 
     async def keep(_: object) -> None: ...
 
-    return asyncpg.create_pool(dsn, min_size=2, max_size=largest, command_timeout=30, reset=keep, server_settings=PLANS)
+    return asyncpg.create_pool(
+        dsn,
+        min_size=2,
+        max_size=largest,
+        command_timeout=30,
+        reset=keep,
+        server_settings=PLANS,
+        connect=database.connect,
+    )
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -66,7 +77,10 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """One row of the log, as stored: `data` and `meta` are JSON text, personal fields still sealed."""
+    """One row of the log, as stored: `data` and `meta` are JSON text, personal fields still sealed.
+
+    `about`: whom and what it is about (see `hubbub.about`).
+    """
 
     position: int
     stream: str
@@ -78,6 +92,7 @@ class Recorded:
     recorded_at: datetime
     hash: bytes = b""
     schema_version: int = 1
+    about: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -115,22 +130,33 @@ class Recorded:
 #: The context that a record's `meta` holds.
 context_in = msgspec.json.Decoder(Context).decode
 
-COLUMNS = "position, stream, version, type, schema_version, data, meta, command_id, recorded_at, hash"
+_PLAIN = "position, stream, version, type, schema_version, data, meta, command_id, recorded_at, hash"
+COLUMNS = f"{_PLAIN}, about"
 
-INSERT = (
-    f"insert into events ({COLUMNS}) select * from unnest($1::bigint[], $2::text[], $3::int[], $4::text[], "
-    "$5::int[], $6::text[], $7::text[], $8::text[], $9::timestamptz[], $10::bytea[])"
-)
+#: The records, and by each subject that they are about, where it is found.
+INSERT = f"""
+    with told as (
+        insert into events ({COLUMNS})
+        select {_PLAIN}, string_to_array(subjects, E'\\x1f') from unnest(
+            $1::bigint[], $2::text[], $3::int[], $4::text[], $5::int[], $6::text[], $7::text[], $8::text[],
+            $9::timestamptz[], $10::bytea[], $11::text[]
+        ) as t ({_PLAIN}, subjects)
+        returning position, type, about
+    )
+    insert into subjects (subject, position, type) select unnest(about), position, type from told
+"""
 
 
 def columns_of(records: Sequence[Recorded]) -> list[list[Any]]:
     """*records* as the arrays that `INSERT` takes."""
-    names = COLUMNS.split(", ")
-    return [[getattr(record, name) for record in records] for name in names]
+    plain = [[getattr(record, name) for record in records] for name in _PLAIN.split(", ")]
+    return [*plain, [SEPARATOR.join(record.about) for record in records]]
 
 
 def recorded(row: asyncpg.Record) -> Recorded:
-    return Recorded(**dict(row))
+    fields = dict(row)
+    fields["about"] = tuple(fields["about"])
+    return Recorded(**fields)
 
 
 @cache

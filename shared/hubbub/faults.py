@@ -43,7 +43,10 @@ def _maybe(name: str, folder: Path) -> None:
     if how in _SIGNALS:
         os.kill(os.getpid(), _SIGNALS[how])
     else:
-        _cut(int(urlsplit(os.environ["HUBBUB_NATS_URL"].split(",")[0]).port or 4222), float(how))
+        from hubbub.settings import Settings  # which nobody else who comes here needs
+
+        bus = Settings.from_environ().nats_url.split(",")[0]
+        _cut(int(urlsplit(bus).port or 4222), float(how))
 
 
 def _cut(port: int, seconds: float) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import asyncpg
 import structlog
 
+from hubbub import database, releases
 from hubbub.away import AWAY
 from hubbub.eventlog import Recorded, read_since
 
@@ -25,12 +26,19 @@ class Follower:
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
         self.position = -1
+        #: Set as soon as `position` is one.
+        self.began = asyncio.Event()
         self._watchers: defaultdict[str, set[tuple[asyncio.Event, frozenset[str]]]] = defaultdict(set)
         self._readers: list[Callable[[Recorded], None]] = []
+        self._missed: list[Callable[[], None]] = []
 
     def tell(self, reader: Callable[[Recorded], None]) -> None:
-        """Call *reader* with every record from now on, in order. It must not block nor raise."""
+        """Call *reader* with every record from now on, in order, none left out. It must not block nor raise."""
         self._readers.append(reader)
+
+    def tell_of_gaps(self, missed: Callable[[], None]) -> None:
+        """Call *missed* if records were left out after all: they were archived while the database was away."""
+        self._missed.append(missed)
 
     @contextmanager
     def watch(self, subject: str, types: Collection[str] = ()) -> Iterator[asyncio.Event]:
@@ -58,8 +66,11 @@ class Follower:
             await asyncio.sleep(pause)
 
     async def _follow(self) -> None:
-        connection = await asyncpg.connect(
-            self._dsn, timeout=5, command_timeout=30, server_settings={"application_name": "hubbub-follower"}
+        connection = await database.connect(
+            self._dsn,
+            timeout=5,
+            command_timeout=30,
+            server_settings={"application_name": releases.named("hubbub-follower")},
         )
         appended = asyncio.Event()
         try:
@@ -67,6 +78,8 @@ class Follower:
             await connection.add_listener("log", lambda *_: appended.set())
             if self.position < 0:
                 self.position = await connection.fetchval("select position from log_head")
+                self.began.set()
+            await self._catch_up(connection)
             while True:
                 appended.clear()
                 while records := await read_since(connection, self.position):
@@ -77,6 +90,18 @@ class Follower:
                     continue  # look anyway: a notification may be lost with a half-open connection
         finally:
             connection.terminate()
+
+    async def _catch_up(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+        """It was away for so long that what comes next was archived: whoever waits looks, whoever reads has a gap."""
+        gone = await connection.fetchval("select oldest - 1 from log_head")
+        if gone > self.position:
+            log.error("follow.archived", position=self.position, archived=gone)
+            self.position = gone
+            for missed in self._missed:
+                missed()
+            for watchers in self._watchers.values():
+                for changed, _ in watchers:
+                    changed.set()
 
     def _told(self, records: list[Recorded]) -> None:
         for record in records:

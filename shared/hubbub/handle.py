@@ -14,7 +14,7 @@ import asyncpg
 import msgspec
 import structlog
 
-from hubbub import faults, telemetry
+from hubbub import database, faults, releases, telemetry
 from hubbub.away import AWAY
 from hubbub.domain.message import AlreadyExists, Command, Event, Rejected, State
 from hubbub.eventlog import PLANS, Context
@@ -31,6 +31,10 @@ LARGEST_BATCH = 256
 
 class LogUnavailable(Exception):
     """The event log cannot be reached now; whether the command took effect is not known."""
+
+
+class LogFull(LogUnavailable):
+    """There is no room left for the event log; nothing was changed."""
 
 
 class Work:
@@ -55,6 +59,7 @@ class Committer:
     def __init__(self, dsn: str, vault: Vault) -> None:
         self._dsn = dsn
         self._vault = vault
+        self._releases = releases.Releases()
         self._queue: asyncio.Queue[Work] = asyncio.Queue()
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
 
@@ -90,7 +95,8 @@ class Committer:
         batch = [await self._queue.get()]
         while len(batch) < LARGEST_BATCH and not self._queue.empty():
             batch.append(self._queue.get_nowait())
-        batch = [work for work in batch if not work.done.done()]
+        if not (batch := [work for work in batch if not work.done.done()]):
+            return  # nobody waits for any of it any more
         try:
             await self._commit(batch)
         except AWAY as error:
@@ -131,20 +137,23 @@ class Committer:
         """The connection is gone, and with it the transaction, unless it was just committed."""
         log.warning("log.unavailable", error=str(error) or type(error).__name__)
         for work in batch:
-            work.refuse(LogUnavailable("the database cannot be reached"))
+            if isinstance(error, asyncpg.DiskFullError):
+                work.refuse(LogFull("the disk of the database is full"))
+            else:
+                work.refuse(LogUnavailable("the database cannot be reached"))
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.terminate()
 
     async def _connected(self) -> "asyncpg.Connection[asyncpg.Record]":
         if self._connection is None or self._connection.is_closed():
-            self._connection = await asyncpg.connect(
+            self._connection = await database.connect(
                 self._dsn,
                 timeout=5,
                 command_timeout=30,
                 server_settings={
                     **PLANS,
-                    "application_name": "hubbub-committer",
+                    "application_name": releases.named("hubbub-committer"),
                     # A committer that hangs must not hold up the whole house.
                     "idle_in_transaction_session_timeout": "5000",
                     "lock_timeout": "10000",
@@ -153,10 +162,15 @@ class Committer:
         return self._connection
 
     async def _commit(self, batch: Sequence[Work]) -> None:
+        """What it takes is shown in the trace of the first piece of work."""
         connection = await self._connected()
+        with telemetry.span("log.batch", parent=batch[0].context.traceparent, commands=len(batch)):
+            await self._decide(connection, batch)
+
+    async def _decide(self, connection: "asyncpg.Connection[asyncpg.Record]", batch: Sequence[Work]) -> None:
         outcomes: list[tuple[Work, Any, Exception | None]] = []
         async with connection.transaction():
-            tx = await Transaction.begin(connection, self._vault)
+            tx = await Transaction.begin(connection, self._vault, self._releases)
             # What cannot be read fails the work that needs it, when it comes to it; not the batch.
             with suppress(Parked, msgspec.MsgspecError):
                 await tx.load([read for work in batch for read in work.reads])

@@ -1,6 +1,17 @@
 """Which options of the operator's configuration have an effect in this release."""
 
-SECRET = frozenset({"api_token", "auth_token", "user_password", "admin_password", "password"})
+SECRET = frozenset(
+    {
+        "api_token",
+        "auth_token",
+        "proxy_auth_token",
+        "user_password",
+        "admin_password",
+        "password",
+        "client_secret",
+        "lookup_dn_search_password",
+    }
+)
 
 _SPAWNER = frozenset(
     [
@@ -42,16 +53,87 @@ _LOCAL = _SPAWNER | {"interrupt_timeout", "term_timeout", "kill_timeout", "popen
 _AUTHENTICATOR = frozenset(
     [
         "admin_users",
-        "allowed_users",
         "allow_all",
         "allow_existing_users",
+        "allowed_users",
         "any_allow_config",
+        "auth_refresh_age",
+        "auth_refresh_strict",
+        "auto_login",
+        "auto_login_oauth2_authorize",
         "blocked_users",
+        "whitelist",
+        "blacklist",
+        "custom_html",
+        "delete_invalid_users",
+        "enable_auth_state",
+        "login_service",
+        "manage_groups",
+        "manage_roles",
+        "otp_prompt",
+        "post_auth_hook",
+        "reconcile_auth_state_hook",
+        "refresh_pre_spawn",
+        "refresh_pre_stop",
+        "request_otp",
+        "reset_managed_roles_on_startup",
         "username_map",
         "username_pattern",
     ]
 )
-_PROXY = frozenset({"should_start", "extra_routes"})
+_LOCAL_AUTHENTICATOR = _AUTHENTICATOR | {
+    "add_user_cmd",
+    "allowed_groups",
+    "create_system_users",
+    "group_whitelist",
+    "uids",
+}
+_LDAP = frozenset(
+    [
+        "admin_groups",
+        "allowed_groups",
+        "attributes",
+        "auth_state_attributes",
+        "bind_dn_template",
+        "connect_timeout",
+        "executor_threads",
+        "group_attributes",
+        "group_name_attribute",
+        "group_search_base",
+        "group_search_filter",
+        "lookup_dn",
+        "lookup_dn_search_filter",
+        "lookup_dn_search_password",
+        "lookup_dn_search_user",
+        "lookup_dn_user_dn_attribute",
+        "receive_timeout",
+        "search_filter",
+        "server_address",
+        "server_port",
+        "tls_kwargs",
+        "tls_strategy",
+        "use_lookup_dn_username",
+        "use_ssl",
+        "user_attribute",
+        "user_search_base",
+        "valid_username_regex",
+    ]
+)
+_ELSEWHERE = _AUTHENTICATOR | {
+    "admin_groups",
+    "allowed_groups",
+    "ca_certs",
+    "callback_path",
+    "client_id",
+    "client_secret",
+    "extra_authorize_params",
+    "scope",
+    "timeout",
+    "token_endpoint_auth_method",
+    "trust_env",
+    "username_claim",
+}
+_PROXY = frozenset({"should_start", "extra_routes", "concurrency"})
 
 HONOURED: dict[str, frozenset[str]] = {
     "JupyterHub": frozenset(
@@ -61,6 +143,11 @@ HONOURED: dict[str, frozenset[str]] = {
             "port",
             "base_url",
             "public_url",
+            "subdomain_host",
+            "subdomain_hook",
+            "hub_routespec",
+            "trusted_downstream_ips",
+            "forwarded_host_header",
             "hub_ip",
             "hub_port",
             "hub_bind_url",
@@ -71,6 +158,9 @@ HONOURED: dict[str, frozenset[str]] = {
             "recreate_internal_certs",
             "external_ssl_authorities",
             "trusted_alt_names",
+            "ssl_key",
+            "ssl_cert",
+            "proxy_class",
             "authenticator_class",
             "spawner_class",
             "services",
@@ -88,16 +178,26 @@ HONOURED: dict[str, frozenset[str]] = {
             "concurrent_spawn_limit",
             "active_server_limit",
             "cookie_max_age_days",
+            "cookie_host_prefix_enabled",
             "oauth_token_expires_in",
             "oauth_require_pkce",
             "token_expires_in_max_seconds",
             "api_page_default_limit",
             "api_page_max_limit",
             "redirect_to_server",
+            "default_url",
+            "default_server_name",
+            "user_redirect_hook",
+            "implicit_spawn_seconds",
+            "shutdown_on_logout",
             "cleanup_servers",
             "cleanup_proxy",
             "authenticate_prometheus",
             "tornado_settings",
+            "template_paths",
+            "template_vars",
+            "jinja_environment_options",
+            "logo_file",
             "log_level",
         ]
     ),
@@ -116,6 +216,11 @@ HONOURED: dict[str, frozenset[str]] = {
             "queue_spawns",
             "token_limit_per_user",
             "spawner_reach",
+            "session_idle_timeout",
+            "failed_logins_kept",
+            "webhooks",
+            "cull",
+            "quotas",
         ]
     ),
     "PeriodicMetricsCollector": frozenset(
@@ -130,9 +235,50 @@ HONOURED: dict[str, frozenset[str]] = {
     "LocalProcessSpawner": _LOCAL,
     "SimpleLocalProcessSpawner": _LOCAL | {"home_dir_template"},
     "Authenticator": _AUTHENTICATOR,
+    "LocalAuthenticator": _LOCAL_AUTHENTICATOR,
+    "PAMAuthenticator": _LOCAL_AUTHENTICATOR
+    | {
+        "admin_groups",
+        "check_account",
+        "encoding",
+        "executor_threads",
+        "open_sessions",
+        "pam_normalize_username",
+        "service",
+    },
+    "LDAPAuthenticator": _AUTHENTICATOR | _LDAP,
+    "OIDCAuthenticator": _ELSEWHERE
+    | {"clock_skew", "groups_claim", "issuer", "logout_at_provider", "post_logout_redirect_url", "userinfo"},
+    "GitHubAuthenticator": _ELSEWHERE | {"allowed_organizations", "github_api", "github_url", "most_pages"},
+    "NullAuthenticator": _AUTHENTICATOR,
     "DummyAuthenticator": _AUTHENTICATOR | {"password"},
-    "SharedPasswordAuthenticator": _AUTHENTICATOR | {"user_password", "admin_password", "admins_share_password"},
+    "SharedPasswordAuthenticator": _AUTHENTICATOR
+    | {"user_password", "admin_password", "admins_share_password", "password_groups"},
+    "PasswordAuthenticator": _AUTHENTICATOR
+    | {
+        "enable_signup",
+        "hash_processes",
+        "hash_queue",
+        "link_hours",
+        "memory_cost",
+        "minimum_password_length",
+        "parallelism",
+        "require_approval",
+        "signup_pattern",
+        "signups_per_hour",
+        "time_cost",
+    },
     "Proxy": _PROXY,
     "ConfigurableHTTPProxy": _PROXY
-    | {"api_url", "auth_token", "command", "check_running_interval", "concurrency", "debug", "log_level"},
+    | {
+        "api_url",
+        "auth_token",
+        "check_running_interval",
+        "command",
+        "command_umask",
+        "debug",
+        "log_level",
+        "pid_file",
+    },
+    "HAProxy": _PROXY | {"command", "extra_frontend", "extra_global", "log_level", "maxconn", "socket"},
 }

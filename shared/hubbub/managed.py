@@ -13,6 +13,7 @@ import msgspec
 
 from hubbub.sections import ConfigError
 from hubbub.subjects import token
+from hubbub.vault import each
 
 _ID = "managed:"  # not `service:`, which is how routes name services, managed or not
 
@@ -48,7 +49,9 @@ _FIELDS = tuple(name for name in Managed.__struct_fields__ if name != "digest")
 
 
 def managed(services: Iterable[Mapping[str, Any]], key: str) -> dict[str, Managed]:
-    """Those of *services* (the configuration's) that are managed, by id. Raises ConfigError."""
+    """Those of *services* (the configuration's) that are managed, by id. *key*: the bus key, or several. Raises
+    ConfigError.
+    """
     made = (_managed(service, key) for service in services if service.get("command"))
     return {service.id: service for service in made}
 
@@ -64,7 +67,7 @@ def _managed(service: Mapping[str, Any], key: str) -> Managed:
     if found.url and urlsplit(found.url).scheme not in ("http", "https"):
         raise ConfigError(f"c.JupyterHub.services: {found.name}: its url must begin with http:// or https://")
     text = msgspec.json.encode(found, order="deterministic")
-    return msgspec.structs.replace(found, digest=hmac.new(key.encode(), text, hashlib.sha256).hexdigest()[:16])
+    return msgspec.structs.replace(found, digest=hmac.new(each(key)[0].encode(), text, hashlib.sha256).hexdigest()[:16])
 
 
 def id_of(name: str) -> str:

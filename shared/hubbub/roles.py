@@ -1,6 +1,6 @@
 """The roles there are: JupyterHub's own, and those of the operator's configuration. Who holds them is in the log."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from hubbub.config import Options
 from hubbub.domain import scope
@@ -12,6 +12,10 @@ IDENTIFY_SERVICE = ("read:services:name!service",)
 
 #: A share as far as it grants something: the server's full name, and scopes without a filter.
 Shared = tuple[str, tuple[str, ...]]
+
+#: Scopes by the name of a role.
+Managed = Mapping[str, tuple[str, ...]]
+NONE: Managed = {}
 
 
 class Roles:
@@ -40,15 +44,20 @@ class Roles:
     def of_user(self, granted: Iterable[str], *, admin: bool) -> tuple[str, ...]:
         """Names of the roles that a user holds: everybody's, the administrators', and those *granted*."""
         own = ("user", "admin") if admin else ("user",)
-        return (*own, *(role for role in granted if role not in ("user", "admin") and role in self._roles))
+        return (*own, *(role for role in granted if role not in ("user", "admin")))
 
     def of_service(self, name: str, *, admin: bool) -> tuple[str, ...]:
         granted = self._of_services.get(name, [])
         return tuple(dict.fromkeys([*(["admin"] if admin or "admin" in granted else []), *granted]))
 
-    def user_scopes(self, name: str, roles: Iterable[str], shares: Iterable[Shared] = ()) -> frozenset[str]:
-        """All that a user may do by *roles* (their own and their groups') and by what is shared with them."""
-        scopes = self._expanded(roles, user=name)
+    def user_scopes(
+        self, name: str, roles: Iterable[str], shares: Iterable[Shared] = (), managed: Managed = NONE
+    ) -> frozenset[str]:
+        """All that a user may do by *roles* (their own and their groups') and by what is shared with them.
+
+        *managed*: the scopes of those roles that logins have defined. What the configuration says counts for more.
+        """
+        scopes = self._expanded(roles, managed, user=name)
         shared = [f"{base}!server={server}" for server, bases in shares for base in bases]
         return scope.shortest(scopes | self.tree.expand(shared)) if shared else scopes
 
@@ -73,6 +82,9 @@ class Roles:
         wanted = self.tree.expand((*scopes, *(IDENTIFY if kind == "user" else IDENTIFY_SERVICE)), server=server, **who)
         return scope.intersect(wanted, owner, members or {})
 
-    def _expanded(self, roles: Iterable[str], *, user: str = "", service: str = "") -> frozenset[str]:
-        named = [each for role in roles for each in self._roles.get(role, ())]
+    def _expanded(
+        self, roles: Iterable[str], managed: Managed = NONE, *, user: str = "", service: str = ""
+    ) -> frozenset[str]:
+        known = {**managed, **self._roles} if managed else self._roles
+        named = [each for role in roles for each in known.get(role, ())]
         return self.tree.expand(named, user=user, service=service)

@@ -5,6 +5,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from hubbub.counting import Part
 from hubbub.domain.server_messages import (
     Reach,
     ReportDelay,
@@ -99,12 +100,14 @@ class Inherited(Message, frozen=True):
 class Claimed(Message, frozen=True):
     """`waiting`: how many more attempts wait in the pool. `inherited`: to be looked after. `leftovers`: attempts
     that are over and have to be ended, if there is anything left of them: their state is sealed in the spec.
+    `draining`: it gets no start, and may leave hints of such to its colleagues.
     """
 
     specs: tuple[Spec, ...] = ()
     waiting: int = 0
     inherited: tuple[Inherited, ...] = ()
     leftovers: tuple[Spec, ...] = ()
+    draining: bool = False
 
 
 # hub.rpc.report.<pool>.<worker> ---------------------------------------------------------
@@ -205,10 +208,11 @@ class Welcome(Message, frozen=True):
 
 class Holdings(Message, frozen=True):
     """Asks for the servers that this worker holds and owes something: every few seconds, against lost words. *held*:
-    those that it thinks it holds, now and then.
+    those that it thinks it holds, now and then. *counted*: since it last asked.
     """
 
     held: tuple[str, ...] = ()
+    counted: Part | None = None
 
 
 class Held(Message, frozen=True):

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 import uvloop
 
-from hubbub import config, telemetry
+from hubbub import config, health, notify, telemetry
 from hubbub.config import ConfigError, Options
 from hubbub.settings import Settings, give_up
 
@@ -29,6 +29,10 @@ def cut(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.
         if isinstance(value, str) and len(value) > longest:
             event[name] = f"{value[:longest]}...({len(value)} characters)"
     return event
+
+
+#: Seconds that a service may take to end besides those in which it finishes what runs.
+AFTERWARDS = 4.0
 
 
 def configure_logs(service: str, settings: Settings, level: int | str = "INFO") -> None:
@@ -63,6 +67,8 @@ def announce(service: str, **facts: object) -> None:
     structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET)).info(
         f"{service}.ready", **facts
     )
+    health.ready()
+    notify.tell(notify.READY)
 
 
 def load_options(settings: Settings) -> Options:
@@ -77,18 +83,29 @@ def run(service: str, settings: Settings, main: Callable[[asyncio.Event], Awaita
     """Run *main* until it returns. The event it gets is set at SIGTERM or SIGINT: then it should."""
     configure_logs(service, settings, level)
     telemetry.start(service, settings.instance)
+    health.forget()
+
+    left: list[SystemExit] = []
+
+    async def guarded(stop: asyncio.Event) -> None:
+        """Whatever ends the process on purpose ends *main* first: the loop would drop everything where it is."""
+        try:
+            await main(stop)
+        except SystemExit as leaving:
+            left.append(leaving)
 
     async def watched() -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        task = asyncio.ensure_future(main(stop))
-        stopping = asyncio.ensure_future(stop.wait())
+        task = asyncio.ensure_future(guarded(stop))
+        stopping, beating = asyncio.ensure_future(stop.wait()), asyncio.ensure_future(_beat())
         await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
-            await asyncio.wait({task}, timeout=8)
+            await asyncio.wait({task}, timeout=settings.linger_seconds + settings.grace_seconds + AFTERWARDS)
         stopping.cancel()
+        beating.cancel()
         if not task.done():
             log.warning(f"{service}.slow_to_stop")
             task.cancel()
@@ -97,8 +114,20 @@ def run(service: str, settings: Settings, main: Callable[[asyncio.Event], Awaita
             task.result()
         log.info(f"{service}.stopped", pid=os.getpid())
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(watched())
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(watched())
+    finally:
+        telemetry.end()
+    if left:
+        raise SystemExit(left[0].code)
+
+
+async def _beat() -> None:
+    while True:
+        health.beat()
+        notify.tell(notify.ALIVE)
+        await asyncio.sleep(health.EVERY_SECONDS)
 
 
 async def until(stop: asyncio.Event, *tasks: Awaitable[None]) -> None:

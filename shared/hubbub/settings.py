@@ -9,12 +9,18 @@ from typing import NoReturn
 
 import msgspec
 
+from hubbub import credential
+
 #: Exit status of a service whose configuration is wrong: starting it again would not help.
 BAD_CONFIGURATION = 78
 
 
 #: Exit status of a service that was told to end the whole house (`POST /shutdown`).
 SHUT_DOWN = 79
+
+
+#: Of a stream, that a majority can be of.
+_REPLICAS = (1, 3, 5)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +31,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     data: str = ".hubbub"
     postgres_url: str = ""
     nats_url: str = ""
+    nats_seed: str = ""
+    nats_ca: str = ""
     pool: str = "default"
     capacity: int | None = None
     cookie_secret: str = ""
@@ -36,7 +44,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     hub_bind_url: str = ""
     proxy_api_url: str = ""
     chp_command: tuple[str, ...] = ()
+    bus_replicas: int = 1
     lease_seconds: float = 10.0
+    linger_seconds: float = 0.0
+    grace_seconds: float = 5.0
     log_format: str = "json"
 
     @property
@@ -45,12 +56,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] | None = None, *, needs: tuple[str, ...] = ()) -> "Settings":
-        """Read HUBBUB_*; exits with status 78, naming the variable, if one of *needs* is missing or unusable."""
+        """Read HUBBUB_*, or the file that HUBBUB_*_FILE names (a secret that is mounted), or HUBBUB_CREDENTIAL.
+
+        Exits with status 78, naming the variable, if one of *needs* is missing or unusable.
+        """
         environ = os.environ if environ is None else environ
+        given = _in_credential(environ)
         values: dict[str, object] = {}
         for field in cls.__struct_fields__:
             name = "CONFIGPROXY_AUTH_TOKEN" if field == "proxy_auth_token" else f"HUBBUB_{field.upper()}"
-            text = environ.get(name, "")
+            text = environ.get(name, "") or _in_file(environ, name) or given.get(field, "")
             if field in needs and not text:
                 give_up(f"{name} is not set")
             if not text:
@@ -64,12 +79,44 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return cls(**values)  # type: ignore[arg-type]
 
 
+def _in_credential(environ: Mapping[str, str]) -> dict[str, str]:
+    """By the name of the setting. Who has a credential has no other name than the one in it."""
+    path = environ.get("HUBBUB_CREDENTIAL", "")
+    if not path:
+        return {}
+    try:
+        found = credential.read(path)
+    except credential.BadCredential as error:
+        give_up(f"HUBBUB_CREDENTIAL: {error}")
+    for name, right in (("HUBBUB_INSTANCE", found.worker), ("HUBBUB_POOL", found.pool)):
+        if environ.get(name, right) != right:
+            give_up(f"{name} is {environ[name]}, and the credential {path} is of {right}: leave {name} out")
+    return found.settings()
+
+
+def _in_file(environ: Mapping[str, str], name: str) -> str:
+    path = environ.get(f"{name}_FILE", "")
+    try:
+        return Path(path).read_text().strip() if path else ""
+    except (OSError, UnicodeDecodeError) as error:
+        give_up(f"{name}_FILE cannot be read: {error}")
+
+
 def _parse(field: str, text: str) -> object:
+    if field in ("linger_seconds", "grace_seconds"):
+        if not 0 <= (seconds := float(text)) <= 3600:
+            raise ValueError("it must be from 0 to 3600")
+        return seconds
     if field == "lease_seconds":
         seconds = float(text)
         if seconds <= 0:
             raise ValueError("it must be above 0")
         return seconds
+    if field == "bus_replicas":
+        replicas = int(text)
+        if replicas not in _REPLICAS:
+            raise ValueError("it must be 1, 3 or 5")
+        return replicas
     if field == "capacity":
         servers = int(text)
         if servers < 0:

@@ -4,21 +4,28 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
-from functools import reduce
 from typing import Any, TypeVar
 
 import asyncpg
 import msgspec
 
-from hubbub import eventlog
+from hubbub import eventlog, history
+from hubbub.about import about
 from hubbub.away import AWAY
 from hubbub.domain.message import Command, Event, State, Unknown
 from hubbub.eventlog import Context, Recorded
+from hubbub.releases import Releases
 from hubbub.upcast import newest
 from hubbub.vault import Vault
 from hubbub.views import View
 
 T = TypeVar("T")
+
+#: The clock is read when the lock is there, not while somebody else has it.
+_LOCK = """
+    with head as materialized (select epoch, position, hash, at from log_head for update)
+    select epoch, position, hash, greatest(clock_timestamp(), at + interval '1 microsecond') as now from head
+"""
 Key = tuple[View, str]
 
 
@@ -49,11 +56,19 @@ class Row:
 class Transaction:
     """Made by `begin`; `run` runs one piece of work, whose writes count only if it does not raise.
 
-    `now` is Postgres's clock at the lock: deadlines are counted from it.
+    `now` is Postgres's clock at the lock, and later than any commit before: deadlines are counted from it, and
+    histories tell commits apart by it.
     """
 
-    def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]", vault: Vault, head: asyncpg.Record) -> None:
+    def __init__(
+        self,
+        connection: "asyncpg.Connection[asyncpg.Record]",
+        vault: Vault,
+        head: asyncpg.Record,
+        releases: Releases | None = None,
+    ) -> None:
         self._connection = connection
+        self._releases = releases or Releases()
         self._vault = vault
         self.now: datetime = head["now"]
         self.epoch: str = head["epoch"]
@@ -73,12 +88,12 @@ class Transaction:
         self.notes: dict[str, Any] = {}
 
     @classmethod
-    async def begin(cls, connection: "asyncpg.Connection[asyncpg.Record]", vault: Vault) -> "Transaction":
-        head = await connection.fetchrow(
-            "select epoch, position, hash, clock_timestamp() as now from log_head for update"
-        )
+    async def begin(
+        cls, connection: "asyncpg.Connection[asyncpg.Record]", vault: Vault, releases: Releases | None = None
+    ) -> "Transaction":
+        head = await connection.fetchrow(_LOCK)
         assert head is not None
-        return cls(connection, vault, head)
+        return cls(connection, vault, head, releases)
 
     # Reading ----------------------------------------------------------------------------
 
@@ -138,13 +153,18 @@ class Transaction:
         await self._send()
         return await self._connection.fetch(query, *args)
 
+    async def read(self, query: str, *args: Any) -> list[asyncpg.Record]:
+        """Read what no work of this process ever writes: nothing of it can wait to be sent, so nothing is sent yet."""
+        return await self._connection.fetch(query, *args)
+
     # Writing ----------------------------------------------------------------------------
 
     async def act(self, view: View, id: str, command: Command) -> tuple[Any, Sequence[Event]]:
         """Decide *command* on the stream; its new state and events. Raises `Rejected`."""
         row = await self.row(view, id)
-        events = view.decider.decide(row.state, command)
+        events: Sequence[Any] = view.decider.decide(row.state, command)
         if events:
+            events = await self._releases.readable(self._connection, events)
             people = {event.user for event in events if event.personal and getattr(event, "user", "")}
             await self._vault.load(self._connection, people)
             self._append(view, id, row, events)
@@ -153,9 +173,10 @@ class Transaction:
     def _append(self, view: View, id: str, row: Row, events: Sequence[Event]) -> None:
         self._own += 1
         stream, meta = view.stream(id), msgspec.json.encode(self._context).decode()
-        first = self._position + 1
+        first, state = self._position + 1, row.state
         for event in events:
             self._position += 1
+            before, state = state, view.decider.evolve(state, event)
             record = Recorded(
                 position=self._position,
                 stream=stream,
@@ -166,10 +187,10 @@ class Transaction:
                 command_id=self._context.command,
                 recorded_at=self.now,
                 schema_version=newest(type(event).__name__),
+                about=about(view.decider.name, id, event, before, state, self._context.actor),
             ).chained(self._hash)
             self._hash = record.hash
             self._records.append(record)
-        state = reduce(view.decider.evolve, events, row.state)
         changed = Row(state, row.number or first, row.version + len(events), self._position)
         self._rows[view, id] = self._changed[view, id] = changed
 
@@ -197,10 +218,16 @@ class Transaction:
         """Make the key of a new person."""
         self.later("insert into person_keys (person, key) values ($1, $2)", person, self._vault.invent(person))
 
-    def forget(self, person: str) -> None:
-        """Destroy a person's key: what the log holds of them can never be read again."""
+    def destroy_key(self, person: str) -> None:
+        """What the log holds of that person, who may be an account, can never be read again."""
         self.later("delete from person_keys where person = $1", person)
         self._forgotten.append(person)
+
+    def forget(self, person: str) -> None:
+        """The same of a user, whose history has no name from now on."""
+        self.destroy_key(person)
+        for statement in history.FORGET:
+            self.later(statement, person)
 
     # Running ----------------------------------------------------------------------------
 
@@ -260,12 +287,15 @@ class Transaction:
             await self._connection.execute(f"delete from {view.table} where id = any($1)", gone)
         if kept:
             await self._connection.execute(view.upsert(), *map(list, zip(*kept, strict=True)))
+        await history.write(self._connection, view, kept, gone, self.now)
 
     async def end(self) -> None:
         """Send the rest, move the head, wake the followers."""
         await self._send()
         if self._position != self._start:
-            await self._connection.execute("update log_head set position = $1, hash = $2", self._position, self._hash)
+            await self._connection.execute(
+                "update log_head set position = $1, hash = $2, at = $3", self._position, self._hash, self.now
+            )
             await self._connection.execute("notify log")
 
     def settle(self) -> None:

@@ -19,10 +19,15 @@ class Fetches(Protocol):
     async def fetch(self, query: str, *args: Any) -> list[Any]: ...
 
 
+def each(keys: str) -> list[str]:
+    """Of keys with `;` between them, the first first; one that is empty if there is none."""
+    return [key.strip() for key in keys.split(";") if key.strip()] or [""]
+
+
 def sealer(keys: str) -> MultiFernet:
     """*keys*: one or more Fernet keys, separated by `;`; the first seals, all open."""
     try:
-        return MultiFernet([Fernet(key.strip()) for key in keys.split(";") if key.strip()])
+        return MultiFernet([Fernet(key) for key in each(keys) if key])
     except (ValueError, TypeError) as error:
         raise UnusableKey(f"not a usable key: {error}") from None
 
@@ -43,6 +48,10 @@ class Vault:
         self._people[person] = Fernet(key)
         return self._house.encrypt(key)
 
+    def resealed(self, key: bytes) -> bytes:
+        """What `invent` once gave, sealed with the first of the house's keys instead of an older one."""
+        return self._house.rotate(key)
+
     async def load(self, source: Fetches, people: Iterable[str]) -> None:
         """Learn the keys of *people* that are not known yet, in one query."""
         if missing := [person for person in set(people) if person and person not in self._people]:
@@ -60,7 +69,9 @@ class Vault:
         return self._people[person].encrypt(text.encode()).decode()
 
     def open(self, person: str, text: str) -> str:
-        """The text sealed for *person*, or `FORGOTTEN`."""
+        """The text sealed for *person*, or `FORGOTTEN`. What an older event did not have yet is empty."""
+        if not text:
+            return ""
         key = self._people.get(person)
         return FORGOTTEN if key is None else key.decrypt(text.encode()).decode()
 

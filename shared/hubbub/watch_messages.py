@@ -4,7 +4,10 @@ the signals that nothing waits for.
 
 from datetime import datetime
 
+import msgspec
+
 from hubbub.rpc import Message
+from hubbub.vitals import Vitals
 
 
 class Lease(Message, frozen=True):
@@ -37,19 +40,37 @@ class Swept(Message, frozen=True):
 
 
 class Activity(Message, frozen=True):
-    """When something was last heard of each route, by its routespec."""
+    """When something was last heard of each route, by its routespec.
+
+    Of a proxy-sync: with `proxy`, its name, this is one of `pages` that together are all that it knew `at` that time.
+    Of the poller: `told` says of each proxy until when all that it has heard has been handed on with this and before.
+    """
 
     routes: dict[str, datetime]
+    proxy: str = ""
+    at: datetime | None = None
+    page: int = 0
+    pages: int = 0
+    told: dict[str, datetime] = msgspec.field(default_factory=dict)
 
 
 class Heartbeat(Message, frozen=True):
-    """On `hub.heartbeat.<service>.<name>`, several times a lease."""
+    """On `hub.heartbeat.<service>.<name>`, several times a lease. Of a worker: `machine` is what its host is called,
+    `capacity` how many servers it holds at most (0: any number), `starts` how many of them may be on their way up,
+    `began` when its process did.
+    """
 
     service: str
     name: str
     host: str = ""
     pool: str = ""
     holds: int = 0
+    machine: str = ""
+    version: str = ""
+    capacity: int = 0
+    starts: int = 0
+    began: datetime | None = None
+    vitals: Vitals | None = None
 
 
 class Liveness(Message, frozen=True):

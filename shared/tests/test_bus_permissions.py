@@ -60,7 +60,8 @@ async def enter(nats: NatsServer) -> AsyncIterator[Enter]:
 PUBLISH = {
     "api": (
         ["hub.event.server.s1", "hub.ticket.pool.gpu", "hub.holder.w1", "hub.form.gpu", "hub.forget.gpu",
-         "hub.heartbeat.log", "_INBOX_pool-gpu.x.y", "_INBOX_poller.x.y", "_INBOX_proxy-sync.x.y"],
+         "hub.heartbeat.log", "hub.missed", "hub.compare",
+         "_INBOX_pool-gpu.x.y", "_INBOX_poller.x.y", "_INBOX_proxy-sync.x.y"],
         ["hub.rpc.claim.gpu.w1", "hub.progress.s1.1", "hub.logs.s1.l1", "hub.liveness.x.y", "$SYS.REQ.SERVER.PING"],
     ),
     "pool-default": (
@@ -69,13 +70,16 @@ PUBLISH = {
         ["hub.rpc.claim.gpu.w1", "hub.rpc.report.gpu.w1", "hub.rpc.lease.poller.p1", "hub.rpc.routed.proxy.p1",
          "hub.event.server.s1", "hub.ticket.pool.default", "hub.holder.w1", "hub.form.default", "hub.forget.default",
          "hub.liveness.spawner-worker.w2", "hub.heartbeat.log", "hub.heartbeat.poller.p1", "hub.activity",
+         "hub.rpc.moved.proxy.p1", "hub.missed", "hub.compare", "hub.compared.p1",
          "_INBOX_pool-gpu.x.y", "_INBOX_poller.x.y", "$JS.API.CONSUMER.MSG.NEXT.TICKETS.pool-gpu",
          "$JS.API.STREAM.DELETE.EVENTS", "$JS.API.STREAM.PURGE.TICKETS", "$JS.API.STREAM.MSG.GET.EVENTS",
          "$JS.API.CONSUMER.CREATE.EVENTS", "$JS.API.STREAM.NAMES", "$JS.ACK.TICKETS.pool-gpu.1.1.1.1.1"],
     ),
     "proxy-sync": (
-        ["hub.rpc.routes.proxy.p1", "hub.rpc.routed.proxy.p1", "hub.activity", "hub.heartbeat.proxy-sync.p1"],
-        ["hub.rpc.claim.default.w1", "hub.rpc.lease.poller.p1", "hub.event.server.s1", "hub.heartbeat.log",
+        ["hub.rpc.routes.proxy.p1", "hub.rpc.routed.proxy.p1", "hub.rpc.moved.proxy.p1", "hub.compared.p1",
+         "hub.activity", "hub.heartbeat.proxy-sync.p1"],
+        ["hub.missed", "hub.compare", "hub.rpc.claim.default.w1", "hub.rpc.lease.poller.p1", "hub.event.server.s1",
+         "hub.heartbeat.log",
          "hub.heartbeat.poller.p1", "hub.holder.w1", "hub.ticket.pool.default", "_INBOX_api.x.y",
          "$JS.API.STREAM.DELETE.EVENTS"],
     ),
@@ -88,7 +92,8 @@ PUBLISH = {
 }  # fmt: skip
 SUBSCRIBE = {
     "api": (
-        ["hub.rpc.*.*.*", "hub.progress.s1.1", "hub.logs.s1.l1", "hub.heartbeat.>", "hub.liveness.>", "_INBOX_api.>"],
+        ["hub.rpc.*.*.*", "hub.progress.s1.1", "hub.logs.s1.l1", "hub.heartbeat.>", "hub.liveness.>",
+         "hub.compared.*", "_INBOX_api.>"],
         [">", "_INBOX_pool-default.>", "_INBOX_poller.>", "_INBOX.>", "hub.ticket.>", "$SYS.>"],
     ),
     "pool-default": (
@@ -98,7 +103,7 @@ SUBSCRIBE = {
          "_INBOX_api.>", "_INBOX.>", "$JS.>", "$SYS.>"],
     ),
     "proxy-sync": (
-        ["hub.event.>", "hub.event.server.*", "hub.heartbeat.log", "_INBOX_proxy-sync.>"],
+        ["hub.event.>", "hub.event.server.*", "hub.heartbeat.log", "hub.missed", "hub.compare", "_INBOX_proxy-sync.>"],
         [">", "hub.rpc.>", "hub.ticket.>", "hub.progress.>", "hub.holder.*", "_INBOX_api.>", "_INBOX_poller.>"],
     ),
     "poller": (

@@ -104,7 +104,10 @@ PUBLIC = [
     ({"base_url": "jupyter/"}, "http://:8000/jupyter/"),
     ({"bind_url": "http://127.0.0.1:9000"}, "http://127.0.0.1:9000/"),
     ({"bind_url": "http://127.0.0.1:9000/x"}, "http://127.0.0.1:9000/x/"),
-    ({"bind_url": "https://:443/x/"}, "https://:443/x/"),
+    ({"bind_url": "https://:443/x/"}, "http://:443/x/"),
+    ({"bind_url": "https://:443/x/", "ssl_key": "k", "ssl_cert": "c"}, "https://:443/x/"),
+    ({"bind_url": "http://:443/x/", "ssl_key": "k", "ssl_cert": "c"}, "https://:443/x/"),
+    ({"ssl_key": "k", "ssl_cert": "c"}, "https://:8000/"),
     ({"bind_url": "http://:9000", "base_url": "/x/"}, "http://:9000/x/"),
     ({"bind_url": "http://:9000/y/", "base_url": "/x/"}, "http://:9000/x/"),
     ({"bind_url": "http://127.0.0.1:9000/x/", "port": 9001}, "http://127.0.0.1:9001/x/"),
@@ -162,14 +165,14 @@ def test_an_option_without_effect_is_named() -> None:
     options = Options(
         Config(
             {
-                "JupyterHub": {"port": 1, "ssl_key": "x"},
+                "JupyterHub": {"port": 1, "upgrade_db": True},
                 "Spawner": {"cmd": ["x"], "mem_limt": "1G"},
                 "Jupyterhub": {"prot": 1},
             }
         )
     )
     assert [warning.partition(" ")[0] for warning in options.warnings] == [
-        "c.JupyterHub.ssl_key",
+        "c.JupyterHub.upgrade_db",
         "c.Jupyterhub.prot",
         "c.Spawner.mem_limt",
     ]
@@ -184,6 +187,23 @@ def test_options_of_a_class_of_the_operators_own_have_their_effect_there(loaded:
         "c.Mine.a = c.Ours.b = c.Checker.d = 1",
     )
     assert options.warnings == []
+
+
+def test_options_of_a_class_of_others_are_taken_for_used(loaded: Load) -> None:
+    """What it is derived from is known to those alone who import it; it may be called like one of ours."""
+    lines = [
+        "c.LDAPAuthenticator.theirs = c.BaseAuthenticator.a = c.BaseSpawner.b = c.Hooks.c = 1",
+    ]
+    named = {}
+    for kind in ("some.where.LDAPAuthenticator", "some.where.MineAuthenticator", "dummy"):
+        options = loaded(f"c.JupyterHub.authenticator_class = '{kind}'", *lines)
+        named[kind] = {warning.partition(" ")[0].removeprefix("c.") for warning in options.warnings}
+    never = {"BaseSpawner.b", "Hooks.c"}
+    assert named == {
+        "some.where.LDAPAuthenticator": never | {"BaseAuthenticator.a"},
+        "some.where.MineAuthenticator": never | {"LDAPAuthenticator.theirs"},
+        "dummy": never | {"BaseAuthenticator.a", "LDAPAuthenticator.theirs"},
+    }
 
 
 def test_what_is_honoured_is_what_is_read() -> None:
@@ -207,6 +227,8 @@ def test_a_more_specific_class_has_the_last_word() -> None:
         ("default", ["LocalProcessSpawner"]),
         ("some.where.Else", ["Else"]),
         ("dummy", ["DummyAuthenticator"]),
+        ("pam", ["LocalAuthenticator", "PAMAuthenticator"]),
+        ("hubbub-oidc", ["OIDCAuthenticator"]),
         ("nosuch", ["nosuch"]),
     ],
 )
@@ -245,7 +267,7 @@ def test_roles_of_the_configuration_come_on_top_of_the_built_in_ones() -> None:
     roles = Roles(options)
     assert roles["admin"] == ADMIN_ROLE
     assert roles.of_user(["cull"], admin=False) == ("user", "cull")
-    assert roles.of_user(["cull", "user", "admin", "gone"], admin=True) == ("user", "admin", "cull")
+    assert roles.of_user(["cull", "user", "admin"], admin=True) == ("user", "admin", "cull")
     assert roles.of_service("culler", admin=False) == ("cull",)
     assert roles.of_service("root", admin=True) == ("admin",)
     assert "start:servers" in roles.service_scopes("culler", admin=False)

@@ -18,6 +18,7 @@ from hubbub.domain.share import RevokeShare, ShareServer, share_id
 from hubbub.domain.share_code import IssueShareCode, UseShareCode
 from hubbub.eventlog import Context
 from hubbub.handle import Committer
+from hubbub.history import DERIVED
 from hubbub.testing.postgres import Database
 from hubbub.transaction import Transaction
 from hubbub.vault import Vault
@@ -93,10 +94,12 @@ async def test_a_view_and_its_table_have_the_same_columns(
     view: View, owner: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     found = await owner.fetch(
-        "select column_name, data_type from information_schema.columns where table_name = $1", view.table
+        "select column_name, data_type from information_schema.columns "
+        "where table_schema = 'public' and table_name = $1",
+        view.table,
     )
     common = {"id": "text", "number": "bigint", "version": "int", "position": "bigint", "state": "text"}
-    assert {name: SHORT.get(type, type) for name, type in found} == {**common, **view.columns}
+    assert {name: SHORT.get(type, type) for name, type in found} == {**common, **view.columns, **DERIVED.get(view, {})}
 
 
 async def test_each_new_view_shows_what_there_is_now(
@@ -157,15 +160,33 @@ async def test_two_services_are_not_one_client(filled: Database) -> None:
     assert await verify(filled.api_dsn, KEY) == []
 
 
-async def test_auth_reads_the_new_views_and_changes_none(filled: Database) -> None:
+async def test_auth_reads_the_new_views_and_changes_only_what_logins_bring(filled: Database) -> None:
     connection = await asyncpg.connect(filled.auth_dsn)
     try:
         for view in NEW:
             assert await connection.fetchval(f"select count(*) from {view.table}") == 1
+        for view in (SHARES, SHARE_CODES, SERVICES):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await connection.execute(f"delete from {view.table}")
+        for view in (GRANTS, MEMBERS, GROUPS):
+            await connection.execute(f"delete from {view.table}")
     finally:
         await connection.close()
+
+
+@pytest.mark.parametrize("key", ["auth_state:u1", "user_info:u1", "password:a1"])
+async def test_auth_sees_of_the_vault_what_logins_keep(filled: Database, key: str) -> None:
+    owner, auth = await asyncpg.connect(filled.owner_dsn), await asyncpg.connect(filled.auth_dsn)
+    try:
+        for each in (key, "state:s1", "options:s1"):
+            await owner.execute("insert into vault values ($1, 'x') on conflict do nothing", each)
+        assert [row["key"] for row in await auth.fetch("select key from vault")] == [key]
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await auth.execute("insert into vault values ('state:s2', 'x')")
+        assert await auth.execute("delete from vault") == "DELETE 1"
+    finally:
+        await owner.close()
+        await auth.close()
 
 
 async def test_the_number_of_users_is_that_of_their_rows(

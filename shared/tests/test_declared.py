@@ -85,3 +85,11 @@ def test_roles_may_name_whoever_has_a_token_of_the_configuration_and_scopes_of_t
         service_tokens={"token-of-the-culler": "cull"},
         load_roles=[{"name": "lab", "scopes": ["custom:lab!user=ada"], "services": ["cull"]}],
     )
+
+
+@pytest.mark.parametrize("section", ["Authenticator", "DummyAuthenticator"])
+def test_groups_are_the_authenticators_alone_where_it_manages_them(section: str) -> None:
+    config = {"JupyterHub": {"authenticator_class": "dummy", "load_groups": {"class": []}}}
+    with pytest.raises(ConfigError, match=r"c.JupyterHub.load_groups is set, but the authenticator manages groups"):
+        Options(Config({**config, section: {"manage_groups": True}}))
+    assert Options(Config({**config, "PAMAuthenticator": {"manage_groups": True}})).groups.keys() == {"class"}

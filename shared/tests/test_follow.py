@@ -50,7 +50,7 @@ async def cut(database: Database) -> int:
         return len(
             await connection.fetch(
                 "select pg_terminate_backend(pid) from pg_stat_activity "
-                "where application_name = 'hubbub-follower' and datname = current_database()"
+                "where application_name like 'hubbub-follower%' and datname = current_database()"
             )
         )
     finally:

@@ -234,7 +234,7 @@ async def test_work_goes_on_after_the_connection_broke(committer: Committer, dat
     await create_user(committer, "ada")
     connection = await asyncpg.connect(database.owner_dsn)
     await connection.execute(
-        "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'hubbub-committer' "
+        "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'hubbub-committer%' "
         "and datname = current_database()"
     )
     await connection.close()

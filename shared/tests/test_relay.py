@@ -8,13 +8,14 @@ from typing import Any
 
 import asyncpg
 import msgspec
-import nats as nats_py
 import pytest
 from nats.aio.msg import Msg
+from nats.js.api import PubAck
+from nats.js.errors import BadRequestError, NotFoundError, ServiceUnavailableError
 
 from hubbub import faults
 from hubbub.eventlog import read_since
-from hubbub.relay import Relay
+from hubbub.relay import PATIENCE, Relay, StreamRefused
 from hubbub.service import end
 from hubbub.testing.eventually import eventually
 from hubbub.testing.house import House, reaches, sent
@@ -137,7 +138,7 @@ async def test_a_leader_that_lost_its_lock_is_followed_by_another(house: House) 
     for number in range(1, 4):
         await house.query(
             "select count(pg_terminate_backend(pid)) from pg_stat_activity "
-            "where application_name = 'hubbub-relay' and datname = current_database()"
+            "where application_name like 'hubbub-relay%' and datname = current_database()"
         )
         await house.commit(10, f"p{number}-")
         await eventually(reaches(bus, 10 * number))
@@ -159,13 +160,67 @@ async def test_a_leader_that_was_replaced_cannot_mix_in(house: House) -> None:
     await stale._publish(records[2:], epoch)
     # ... and what nobody has sent is refused, but from the end on.
     stale._last_id = f"{epoch}:3"
-    with pytest.raises(nats_py.errors.Error, match="refused"):
+    with pytest.raises(StreamRefused, match="wrong last msg ID"):
         await stale._publish([replace(record, position=record.position + 90) for record in records], epoch)
     bus = await house.bus()
     assert await sent(bus) == [1, 2, 3, 4, 5]
     await house.commit(5, "q")
     await eventually(reaches(bus, 10))
     assert await sent(bus) == list(range(1, 11))
+
+
+async def test_a_stream_that_takes_nothing_any_more_is_made_anew(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one of which a write has failed, when the disk was full."""
+    relay, _ = await house.relay()
+    await house.commit(2)
+    await eventually(lambda: relay.sent == 2)
+    bus = await house.bus()
+    before = (await bus.js.stream_info("EVENTS")).created
+    refusals = iter(range(PATIENCE))
+    publish = relay._bus.js.publish
+
+    async def broken(*args: Any, **kwargs: Any) -> PubAck:
+        if next(refusals, None) is not None:
+            raise BadRequestError(code=400, description="insufficient resources", err_code=10023, stream=None, seq=None)
+        return await publish(*args, **kwargs)
+
+    monkeypatch.setattr(relay._bus.js, "publish", broken)
+    await house.commit(1, "q")
+
+    async def anew() -> bool:
+        try:
+            return (await bus.js.stream_info("EVENTS")).created != before
+        except NotFoundError:
+            return False
+
+    await eventually(anew)
+    await eventually(lambda: relay.leads and relay.sent == 3)
+    await house.commit(1, "r")
+    await eventually(reaches(bus, 1))
+    assert await sent(bus) == [4]
+
+
+async def test_a_stream_whose_nodes_elect_a_leader_is_left_as_it_is(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    relay, _ = await house.relay()
+    await house.commit(2)
+    await eventually(lambda: relay.sent == 2)
+    bus = await house.bus()
+    before = (await bus.js.stream_info("EVENTS")).created
+    tries = iter(range(2 * PATIENCE))
+    publish = relay._bus.js.publish
+
+    async def electing(*args: Any, **kwargs: Any) -> PubAck:
+        if next(tries, None) is not None:
+            raise ServiceUnavailableError(code=503, description="temporarily unavailable", err_code=10008)
+        return await publish(*args, **kwargs)
+
+    monkeypatch.setattr(relay._bus.js, "publish", electing)
+    await house.commit(1, "q")
+    await eventually(reaches(bus, 3))
+    assert await sent(bus) == [1, 2, 3]
+    assert (await bus.js.stream_info("EVENTS")).created == before
 
 
 async def test_what_waits_for_another_worker_has_a_ticket_too(house: House) -> None:

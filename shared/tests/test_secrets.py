@@ -77,7 +77,9 @@ async def test_a_key_of_the_house_can_be_replaced() -> None:
     assert sealer(NEW).decrypt(sealer(f"{NEW};{OLD}").encrypt(b"x")) == b"x"
 
 
-@pytest.mark.parametrize("key", ["", ";", "short", "x" * 44, f"{OLD};short"])
+@pytest.mark.parametrize(
+    "key", ["", ";", "short", "x" * 44, f"{OLD};short"], ids=["empty", "two empty", "short", "no key", "one good"]
+)
 def test_a_key_that_is_none_is_named_as_such(key: str) -> None:
     with pytest.raises(UnusableKey, match="not a usable key"):
         Vault(key)

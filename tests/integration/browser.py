@@ -5,32 +5,51 @@ import json
 import re
 import uuid
 from html.parser import HTMLParser
+from http.cookies import BaseCookie
 from typing import Any
 
 import aiohttp
 from yarl import URL
 
 
-class _Form(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
+class _Form:
+    def __init__(self, action: str) -> None:
+        self.action = action
         self.fields: dict[str, str] = {}
-        self.action = ""
+        self.names: set[str] = set()
+
+
+class _Forms(HTMLParser):
+    """The forms of a page, with what is in their fields."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[_Form] = []
+        self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         found = dict(attrs)
         if tag == "form":
-            self.action = found.get("action") or ""
-        if tag == "input" and found.get("name"):
-            self.fields[str(found["name"])] = found.get("value") or ""
+            self.found.append(_Form(found.get("action") or ""))
+        if tag in ("input", "textarea", "button") and found.get("name") and self.found:
+            self.found[-1].names.add(str(found["name"]))
+            if tag != "button":  # which is sent if it is pressed
+                self.found[-1].fields[str(found["name"])] = found.get("value") or ""
+
+
+class Jar(aiohttp.CookieJar):
+    """It compares paths as they are written, quoted, as browsers do."""
+
+    def filter_cookies(self, request_url: URL = URL()) -> BaseCookie[str]:  # noqa: B008  (as aiohttp has it)
+        return super().filter_cookies(request_url.with_path(request_url.raw_path))
 
 
 class Browser:
     """Cookies live as long as it does. `url` is where the last page came from."""
 
-    def __init__(self, base: str) -> None:
+    def __init__(self, base: str, connector: aiohttp.BaseConnector | None = None) -> None:
         self.base = URL(base)
-        self.session = aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
+        self.session = aiohttp.ClientSession(cookie_jar=Jar(unsafe=True), connector=connector)
         self.url = self.base
 
     async def __aenter__(self) -> "Browser":
@@ -48,13 +67,28 @@ class Browser:
         """Fill in the login form, from the front door on."""
         status, page = await self.get(str(self.base))
         assert status == 200, page
-        form = _Form()
-        form.feed(page)
-        fields = {**form.fields, "username": name, "password": password}
-        action = self.url.join(URL(html.unescape(form.action) or str(self.url)))
-        async with self.session.post(action, data=fields) as response:
+        return await self.send(page, {"username": name, "password": password})
+
+    async def send(self, page: str, fields: dict[str, str]) -> tuple[int, str]:
+        """Fill *fields* into the form of the *page* where they are, and send it."""
+        [form, *_] = [form for form in _Forms(page).found if fields.keys() <= form.names]
+        action = self.url.join(URL(form.action or str(self.url), encoded=True))
+        async with self.session.post(action, data={**form.fields, **fields}) as response:
             self.url = response.url
             return response.status, await response.text()
+
+    async def pressed(self, page: str, fields: dict[str, str]) -> str:
+        """Where it leads to send the form, which nobody follows."""
+        [form, *_] = [form for form in _Forms(page).found if fields.keys() <= form.names]
+        action = self.url.join(URL(form.action or str(self.url), encoded=True))
+        async with self.session.post(action, data={**form.fields, **fields}, allow_redirects=False) as response:
+            return response.headers["Location"]
+
+    async def follow(self, page: str, words: str) -> tuple[int, str]:
+        """The first link in the *page* with these words (a regular expression) in its text."""
+        links = re.findall(r"""<a\s[^>]*href=["']([^"']+)["'][^>]*>([^<]*)""", page)
+        [place, *_] = [html.unescape(place) for place, text in links if re.search(words, text)]
+        return await self.get(place)
 
     def cookie(self, name: str, path: str = "/hub/") -> str:
         found = self.session.cookie_jar.filter_cookies(self.base.join(URL(path)))

@@ -1,8 +1,6 @@
 """Twenty people who want their servers at once, and do not give up: what most of the fault tests have under way."""
 
 import asyncio
-import os
-import signal
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -57,6 +55,12 @@ async def all_stopped(hub: Hub, seconds: float) -> None:
         return not hub.workloads()
 
     await eventually(none_is_there, seconds, "all servers stopped")
+
+
+async def emptied(hub: Hub, names: Iterable[str] = PEOPLE) -> None:
+    """Stop what the test before has left running."""
+    await asyncio.gather(*(stop(hub, name) for name in names))
+    await all_stopped(hub, 60)
 
 
 @asynccontextmanager
@@ -124,6 +128,7 @@ class Faults:
 
     def disarm(self) -> None:
         self._folder.mkdir(exist_ok=True)
+        self._folder.chmod(0o777)  # services may be somebody else
         for path in self._folder.iterdir():
             path.unlink()
 
@@ -137,13 +142,13 @@ class without:  # noqa: N801 - reads as a preposition where it is used
     """While the block runs, a part of the hub is dead, and nobody starts it again."""
 
     def __init__(self, hub: Hub, name: str) -> None:
-        self._up = psutil.Process(hub.pid_of_up())
-        self._victim = hub.pid(name)
+        self._hub = hub
+        self._name = name
 
     async def __aenter__(self) -> None:
-        self._up.suspend()
-        os.kill(self._victim, signal.SIGKILL)
-        await killed(self._victim)
+        victim = self._hub.pid(self._name)
+        self._hub.put_down(self._name)
+        await killed(victim)
 
     async def __aexit__(self, *_: object) -> None:
-        self._up.resume()
+        self._hub.pick_up()

@@ -1,13 +1,12 @@
 """The five checks that every fault test ends with (the design, part 7)."""
 
 import asyncio
-import json
 from typing import Any
 
-import aiohttp
 import asyncpg
 
 from stack import Hub, eventually
+from tables import tables
 
 
 async def five_checks(hub: Hub, seconds: float = 30, *, verify: bool = True) -> None:
@@ -51,23 +50,14 @@ async def _overdue(hub: Hub) -> list[Any]:
 
 
 async def _routes_equal_ready(hub: Hub) -> bool:
-    """What the proxy itself says, against what the API calls ready."""
+    """What each proxy itself says, or leads to, against what the API calls ready."""
     wanted = {
         row["prefix"].rstrip("/"): row["url"]
         for row in await rows(hub, "select prefix, url from servers where kind = 'Running' and user_id <> ''")
     }
-    secrets = json.loads((hub.data / "secrets.json").read_text())
-    ports = json.loads((hub.data / "ports.json").read_text())
-    headers = {"Authorization": f"token {secrets['proxy_token']}"}
-    try:
-        async with hub.session.get(f"http://127.0.0.1:{ports['proxy']}/api/routes", headers=headers) as response:
-            routes = await response.json()
-    except (aiohttp.ClientError, TimeoutError):
-        return False
-    actual = {spec.rstrip("/"): route["target"] for spec, route in routes.items() if "/user/" in spec}
     _, models = await hub.api("GET", "/users?state=ready")
     ready = {server["url"].rstrip("/") for user in models for server in user["servers"].values() if server["ready"]}
-    return actual == wanted and set(actual) == ready
+    return ready == set(wanted) and all(table == wanted for table in await tables(hub))
 
 
 async def all_ready(hub: Hub, names: list[str], seconds: float) -> None:

@@ -15,6 +15,18 @@ TEXT = """
 <script>document.getElementById("size").value = "2";</script>
 """
 
+#: As forms written for JupyterHub's page are: jQuery, RequireJS, a handler and a style in attributes.
+SCRIPTS = """
+<style>.hidden { display: none; }</style>
+<label for="size">Size</label>
+<select id="size" name="size" style="max-width: 9rem">
+  <option value="1">small</option><option value="2">large</option>
+</select>
+<button type="button" onclick="document.getElementById('size').value = '2'">Larger</button>
+<p class="hidden" id="ready">ready</p>
+<script>$(document).ready(() => require(["jquery"], (jq) => jq("#ready").removeClass("hidden")));</script>
+"""
+
 
 def called(spawner):
     asked = spawner.handler.get_argument("asked", "nothing")
@@ -48,6 +60,7 @@ def note(spawner):
         spawner.environment[f"STANDIN_{name.upper()}"] = value
 
 
-c.Spawner.options_form = {"text": TEXT, "callable": called, "async": awaited}[os.environ.get("TEST_FORM", "text")]
+FORMS = {"text": TEXT, "scripts": SCRIPTS, "callable": called, "async": awaited}
+c.Spawner.options_form = FORMS[os.environ.get("TEST_FORM", "text")]
 c.Spawner.options_from_form = read
 c.Spawner.pre_spawn_hook = note

@@ -20,6 +20,7 @@ c.JupyterHub.spawner_class = ObedientSpawner
 c.JupyterHub.authenticator_class = "dummy"
 c.DummyAuthenticator.password = "password-of-everyone"
 c.Authenticator.allow_all = True
+c.Authenticator.admin_users = {"admin"}
 c.Spawner.cmd = [sys.executable, str(Path(__file__).parent / "obedient.py")]
 c.Spawner.mem_limit = "128M"
 c.Spawner.cpu_limit = 0.5

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stack import HERE, Hub, hub
+from stack import HERE, Hub, here, hub
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Service:
 
     def said(self, listening: socket.socket) -> dict[str, Any]:
         """Its entry in c.JupyterHub.services."""
-        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        url = f"http://{here()}:{listening.getsockname()[1]}"
         return {"name": self.name, "api_token": self.token, "url": url, **self.options}
 
     def told(self, hub: Hub, listening: socket.socket) -> dict[str, str]:
@@ -59,7 +59,7 @@ def operators_words(services: Sequence[dict[str, Any]], roles: Sequence[dict[str
 async def hub_with(data: Path, services: Sequence[Service], roles: Sequence[dict[str, Any]]) -> AsyncIterator[Hub]:
     """A hub and the services. They listen from the start, so that nobody has to wait for them."""
     async with AsyncExitStack() as stack:
-        sockets = {each: stack.enter_context(socket.create_server(("127.0.0.1", 0))) for each in map(_name, services)}
+        sockets = {each: stack.enter_context(socket.create_server((here(), 0))) for each in map(_name, services)}
         said = operators_words([each.said(sockets[each.name]) for each in services], roles)
         made = await stack.enter_async_context(hub(data, config=HERE / "config_services.py", environ=said))
         for each in services:

@@ -6,6 +6,7 @@ to know is in the environment, as JupyterHub documents it; its listening socket 
 
 import asyncio
 import os
+import re
 import secrets
 import socket
 import sys
@@ -33,6 +34,7 @@ class Page(HubOAuthenticated, RequestHandler):
 
 
 def application(kind: str, prefix: str) -> Application:
+    prefix = re.escape(prefix)
     handlers: list[Any] = [(prefix, WhoAmI)]
     if kind == "oauth":
         handlers = [(f"{prefix}oauth_callback", HubOAuthCallbackHandler), (f"{prefix}.*", Page)]

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -19,6 +20,10 @@ from hubbub_spawner_worker.cgroups import Cgroup
 HERE = Path(__file__).parent
 HUBBUB = Path(sys.executable).parent / "hubbub"
 TOKEN = "token-of-the-test-service"
+#: Whether hubs are to be started in containers (`make test-compose`).
+CONTAINERS = os.environ.get("HUBBUB_TESTS_IN") == "containers"
+#: The programs that proxies are.
+PROXIES = frozenset({"configurable-http-proxy", "haproxy", "traefik"})
 MANY = "api=2,auth=2,spawner-worker=3,poller=2"
 
 
@@ -61,7 +66,7 @@ class Hub:
         if not self._ready.is_set():
             raise AssertionError("the hub did not start:\n" + "\n".join(self.lines) + "\n" + self.logs())
         if self._session is None:
-            everybody = aiohttp.TCPConnector(limit=0)
+            everybody = aiohttp.TCPConnector(limit=0, keepalive_timeout=3)  # the proxy closes idle ones after 5 s
             self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), connector=everybody)
 
     async def _read(self) -> None:
@@ -110,6 +115,11 @@ class Hub:
 
     # Its parts --------------------------------------------------------------------------
 
+    @property
+    def store(self) -> Path:
+        """The folder of its secrets."""
+        return self.data
+
     def pid(self, name: str) -> int:
         """The process of a part, e.g. `api-1`, `postgres`, `nats`."""
         record = json.loads((self.data / "run" / f"{name}.pid").read_text())
@@ -120,22 +130,64 @@ class Hub:
         names = [path.stem for path in (self.data / "run").glob("*-[0-9].pid")]
         return {name: self.pid(name) for name in names}
 
+    def copies(self, service: str) -> int:
+        """How many of a service it was told to run."""
+        scale = self.arguments[self.arguments.index("--scale") + 1] if "--scale" in self.arguments else ""
+        said = dict(part.split("=") for part in scale.split(",") if part)
+        return int(said.get(service, 1))
+
+    def addresses(self) -> list[str]:
+        """Where people come in, of each proxy, by the ports that were kept for it."""
+        ports = json.loads((self.data / "ports.json").read_text())
+        others = [ports[f"public-{number}"] for number in range(2, self.copies("proxy-sync") + 1)]
+        return [self.url, *(self.url.replace(f":{ports['public']}/", f":{port}/") for port in others)]
+
     def kill(self, name: str) -> None:
         os.kill(self.pid(name), signal.SIGKILL)
 
+    def put_down(self, name: str) -> None:
+        """Killed, and not started again before `pick_up`."""
+        psutil.Process(self.pid_of_up()).suspend()
+        self.kill(name)
+
+    def pick_up(self) -> None:
+        psutil.Process(self.pid_of_up()).resume()
+
     def proxy(self) -> psutil.Process:
-        """The configurable-http-proxy that serves our address."""
+        """That of the proxy that serves our address: the first that was started."""
+        if found := self.proxies():
+            return found[0]
+        raise AssertionError("no proxy runs")
+
+    def proxies(self) -> list[psutil.Process]:
+        """All processes of our proxies, of whatever make, parents first."""
+        found = []
         for process in psutil.process_iter():
             try:
-                if "configurable-http-proxy" in " ".join(process.cmdline()) and self._is_ours(process):
-                    return process
-            except psutil.Error:
+                programs = {Path(word).name for word in process.cmdline()}
+                if not PROXIES.isdisjoint(programs) and self._is_ours(process):
+                    found.append(process)
+            except (psutil.Error, OSError):
                 continue
-        raise AssertionError("no proxy runs")
+        return sorted(found, key=lambda process: (process.create_time(), process.pid))
+
+    def proxy_apis(self) -> list[tuple[str, str]]:
+        """Address and token of each configurable-http-proxy, none if others are used."""
+        if not any("configurable-http-proxy" in " ".join(process.cmdline()) for process in self.proxies()):
+            return []
+        token = json.loads((self.data / "secrets.json").read_text())["proxy_token"]
+        ports = json.loads((self.data / "ports.json").read_text())
+        names = ["proxy", *(f"proxy-{number}" for number in range(2, self.copies("proxy-sync") + 1))]
+        return [(f"http://127.0.0.1:{ports[name]}", token) for name in names]
 
     def _is_ours(self, process: psutil.Process) -> bool:
         secrets = json.loads((self.data / "secrets.json").read_text())
-        return process.environ().get("CONFIGPROXY_AUTH_TOKEN", "-") in str(secrets)
+        return bool(process.environ().get("CONFIGPROXY_AUTH_TOKEN") == secrets["proxy_token"])
+
+    def everybody(self) -> list[psutil.Process]:
+        """All processes that it has started."""
+        up = psutil.Process(self.pid_of_up())
+        return [up, *up.children(recursive=True), self.proxy(), *self.workloads()]
 
     def workloads(self) -> list[psutil.Process]:
         """Every live process that runs as one of this hub's servers."""
@@ -162,8 +214,9 @@ class Hub:
         found: dict[str, Any] = json.loads((self.data / "run" / "stack.json").read_text())
         return found
 
-    async def command(self, *arguments: str) -> tuple[int, str]:
+    async def command(self, *arguments: str, seconds: float = 60) -> tuple[int, str]:
         """Run `hubbub ...` on this hub's folder; its status and what it printed."""
+        release = {name: self.environ[name] for name in ("PYTHONPATH", "RELEASES_OF") if name in self.environ}
         process = await asyncio.create_subprocess_exec(
             str(HUBBUB),
             *arguments,
@@ -171,8 +224,9 @@ class Hub:
             str(self.data),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
+            env={**os.environ, **release},
         )
-        output, _ = await asyncio.wait_for(process.communicate(), 60)
+        output, _ = await asyncio.wait_for(process.communicate(), seconds)
         return process.returncode or 0, output.decode()
 
     # Its API ----------------------------------------------------------------------------
@@ -210,6 +264,16 @@ class Hub:
             return False
         return bool(model["servers"].get(server, {}).get("ready"))
 
+    async def ready(self, name: str, server: str = "") -> dict[str, Any]:
+        """The last event of its start, which is waited for."""
+        place = f"servers/{server}" if server else "server"
+        url, headers = f"{self.url}hub/api/users/{name}/{place}/progress", {"Authorization": f"token {TOKEN}"}
+        async with self.session.get(url, headers=headers) as response:
+            events = [json.loads(line[6:]) async for line in response.content if line.startswith(b"data: ")]
+        assert events[-1].get("ready"), events
+        found: dict[str, Any] = events[-1]
+        return found
+
     async def standin(self, name: str, server: str = "") -> dict[str, Any] | None:
         """What answers at the server's public address, if it is a stand-in."""
         place = f"{self.url}user/{name}/" + (f"{server}/" if server else "")
@@ -223,6 +287,20 @@ class Hub:
         return None
 
 
+def here() -> str:
+    """The address of this machine at which the hub finds what listens in a test."""
+    if not CONTAINERS:
+        return "127.0.0.1"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # nothing is sent
+        return str(probe.getsockname()[0])
+
+
+def started(program: str) -> list[str]:
+    """The words by which the hub starts one of the programs beside this file."""
+    return ["/opt/hubbub/bin/python", f"/etc/hubbub/{program}"] if CONTAINERS else [sys.executable, str(HERE / program)]
+
+
 async def eventually(check: Callable[[], Awaitable[Any]], seconds: float, what: str) -> Any:
     """What *check* returns once that is true. It asks again and again: for what no event tells a test."""
     ends = time.monotonic() + seconds
@@ -232,6 +310,14 @@ async def eventually(check: Callable[[], Awaitable[Any]], seconds: float, what: 
         if time.monotonic() > ends:
             raise AssertionError(f"not within {seconds} s: {what}")
         await asyncio.sleep(0.05)
+
+
+def _in_containers(data: Path, config: Path | None, scale: str, environ: dict[str, str]) -> Hub:
+    sys.path += [str(HERE.parent / "compose"), str(HERE.parent / "system")]
+    from compose_hub import made
+
+    found: Hub = made(data, config, scale, environ)
+    return found
 
 
 @asynccontextmanager
@@ -249,7 +335,10 @@ async def hub(
         arguments += ["--config", str(config)]
     if scale:
         arguments += ["--scale", scale]
-    made = Hub(data, [*arguments, *more], {"HUBBUB_LEASE_SECONDS": "2", **(environ or {})})
+    if CONTAINERS:
+        made = _in_containers(data, config, scale, environ or {})
+    else:
+        made = Hub(data, [*arguments, *more], {"HUBBUB_LEASE_SECONDS": "2", **(environ or {})})
     try:
         if start:
             await made.start()

@@ -24,7 +24,9 @@ url = urlsplit(os.environ["JUPYTERHUB_SERVICE_URL"])
 listener = socket.create_server((url.hostname or "127.0.0.1", url.port or 0), backlog=64)
 print(f"listening on {url.port}", flush=True)
 shown = {key: value for key, value in os.environ.items() if "JUPYTERHUB" in key or "STANDIN" in key}
-body = json.dumps({"pid": os.getpid(), "cwd": os.getcwd(), "args": sys.argv[1:], "env": shown}).encode()
+body = json.dumps(
+    {"pid": os.getpid(), "host": socket.gethostname(), "cwd": os.getcwd(), "args": sys.argv[1:], "env": shown}
+).encode()
 answer = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nX-Standin: 1\r\n"
     b"Content-Length: %d\r\n\r\n" % len(body)

@@ -59,7 +59,7 @@ async def test_a_class_with_a_form_and_arguments(house: Hub):
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def elsewhere(house: Hub, tmp_path: Path) -> AsyncIterator["Elsewhere"]:
-    status, told = await house.command("worker", "elsewhere")
+    status, told = await house.command("worker", "env", "elsewhere")
     assert status == 0, told
     environ = dict(line.split("=", 1) for line in told.splitlines())
     made = Elsewhere(house, environ, tmp_path / "data")

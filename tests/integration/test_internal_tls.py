@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import socket
 import ssl
 import stat
 import sys
@@ -18,17 +17,12 @@ import pytest_asyncio
 
 from browser import Browser
 from external import operators_words
+from hubbub.free_port import free_port
 from hubbub.internal_tls.authorities import kept
 from hubbub.internal_tls.files import asking
 from stack import HERE, Hub, eventually, hub
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -19,6 +18,7 @@ from browser import Browser
 from burst import killed
 from checks import five_checks, rows
 from external import operators_words
+from hubbub.free_port import free_port
 from stack import HERE, MANY, Hub, eventually, hub
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -28,12 +28,6 @@ ROLES = [
     {"name": "counts", "services": ["board"], "scopes": ["list:users"]},
 ]
 STANDIN = [sys.executable, str(HERE / "managed_standin.py")]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def board(data: Path, **more: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 
 from hubbub.testing.postgres import Database
 from hubbub_api import oauth, openapi
-from hubbub_api.app import TABLES
+from hubbub_api.tables import TABLES
 from hubbub_auth.app import routes
 from hubbub_auth.testing import PKCE, TOKEN, VERIFIER, Answer, Browser, House, RunningServer, code_for
 

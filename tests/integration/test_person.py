@@ -8,7 +8,9 @@ from browser import Browser, password_in
 from stack import MANY, eventually, hub
 
 
-@pytest.mark.parametrize("scale", ["", MANY], ids=["one of each", "several of each"])
+@pytest.mark.parametrize(
+    "scale", ["", pytest.param(MANY, marks=pytest.mark.long)], ids=["one of each", "several of each"]
+)
 async def test_a_person_works_in_jupyterlab(tmp_path: Path, scale: str) -> None:
     async with hub(tmp_path / "data", config=None, scale=scale) as house, Browser(house.url) as browser:
         status, page = await browser.login("Ada", password_in(house.lines))

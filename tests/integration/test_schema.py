@@ -3,7 +3,7 @@
 import http
 import traceback
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ CHECKS = [
     response_schema_conformance,
 ]
 #: Few enough for every change of ours; `make test-long` takes its time. The same ones each time.
-FEW, MANY, SEED = 10, 150, 1
+FEW, MANY, SEED = 6, 150, 1
 PHASES = [Phase.generate, Phase.shrink]
 
 #: Operations of ours that no made-up request can be right for.
@@ -42,6 +42,8 @@ NEVER_SUCCEED = {
     "GET /users/{user}/servers/{name}/progress": "the same",
     "GET /users/{user}/server/log": "takes a server that a worker holds",
     "GET /users/{user}/servers/{name}/log": "the same",
+    "POST /users/{user}/server/keep": "takes a server that runs",
+    "POST /users/{user}/servers/{name}/keep": "the same",
     "POST /authorizations/token": "it is gone: 404, with a sentence (contract, 1.4)",
     "POST /authorizations/token/{token}": "the same",
     "GET /authorizations/cookie/{name}": "takes a cookie that only a browser has",
@@ -52,8 +54,13 @@ NEVER_SUCCEED = {
     "DELETE /orphans/{server_id}/{attempt}": "the same",
     "POST /users/{user}/server/force-stop": "takes a server that is stopping",
     "POST /users/{user}/servers/{name}/force-stop": "the same",
+    "DELETE /users/{user}/sessions/{session}": "takes a browser that is logged in",
     "POST /users/{user}/admin-access": "takes c.JupyterHub.admin_access, which is off",
     "POST /services/{service}": "takes addresses and ids that fit together; `World` makes one",
+    "POST /services/{service}/restart": "takes a service that the hub runs itself",
+    "PATCH /webhooks/{webhook}": "takes a webhook of the configuration",
+    "GET /users/{user}/server/starts/{attempt}": "takes a start that there was",
+    "GET /users/{user}/servers/{name}/starts/{attempt}": "the same",
     "PUT /users/{user}/server": "the default server is there by itself (contract, 1.4)",
 }
 
@@ -100,6 +107,7 @@ class World:
         self.tokens = [self._ask("POST", "/users/ada/tokens", {"note": "n"}).json()["id"] for _ in range(5)]
 
     def make(self) -> None:
+        self._ask("PATCH", "/house", {"paused": False})
         self._ask("POST", "/users", {"usernames": ["ada", "bob", "doomed"]})
         for name in ("ada", "bob"):
             self._ask("PUT", f"/users/{name}/servers/lab")
@@ -130,6 +138,7 @@ class World:
             "other": [f"other-{n}" for n in range(20)],
             "services": ["test"],
             "passing": ["passing"],
+            "workers": ["spawner-worker-1"],
             "times": ["2026-01-01T00:00:00Z", "2026-01-01T00:00:00.5+01:00"],
             "ids": self.tokens,
             "scopes": ["access:servers!server=ada/lab", "read:users!user=ada", "self", "inherit"],
@@ -143,6 +152,7 @@ class World:
             "path.server_name": "servers",
             "path.group": "groups",
             "path.service": "services",
+            "path.worker": "workers",
             "path.id": "ids",
             "path.token_id": "ids",
             "path.token": "tokens",
@@ -223,6 +233,17 @@ def _ask(world: World, operation: Any, examples: int, mode: schemathesis.Generat
         asked()
 
 
+def never_right(world: World, described: Any, known: Collection[str]) -> set[str]:
+    """Operations, besides those *known*, that none of all requests was right for.
+
+    What is asked also depends on which modules happen to be loaded, and of few requests all may be wrong: then many.
+    """
+    for operation in (each.ok() for each in described.get_all_operations()):
+        if operation.label in world.never_succeeded().difference(known):
+            _ask(world, operation, MANY, schemathesis.GenerationMode.POSITIVE)
+    return world.never_succeeded().difference(known)
+
+
 @pytest.fixture
 def world(house: Hub) -> World:
     return World(house)
@@ -247,7 +268,7 @@ def test_no_answer_contradicts_what_jupyterhub_publishes(
     described = schemathesis.openapi.from_dict(published, config=world.config())
     found = contradictions(world, described, examples)
     assert not found, "\n\n".join(found)
-    assert world.never_succeeded() <= rest_api.NEVER_SUCCEED.keys()
+    assert never_right(world, described, rest_api.NEVER_SUCCEED) == set()
 
 
 @pytest.fixture
@@ -264,4 +285,4 @@ def test_no_answer_contradicts_what_the_hub_says_of_itself(world: World, own: di
     described = schemathesis.openapi.from_dict(own, config=world.config())
     found = contradictions(world, described, examples)
     assert not found, "\n\n".join(found)
-    assert world.never_succeeded() <= NEVER_SUCCEED.keys()
+    assert never_right(world, described, NEVER_SUCCEED) == set()

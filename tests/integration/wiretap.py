@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import nats
 from nats.aio.client import Client
@@ -15,10 +16,9 @@ from stack import Hub
 @asynccontextmanager
 async def as_user(hub: Hub, user: str) -> AsyncIterator[Client]:
     """A connection with the credentials of a service."""
-    config = json.loads((hub.data / "nats.conf").read_text())
-    [found] = [each for each in config["authorization"]["users"] if each["user"] == user]
+    [found] = [each for each in users(hub) if each["user"] == user]
     client = await nats.connect(
-        f"nats://127.0.0.1:{config['port']}",
+        f"nats://{hub.running()['nats_url'].rpartition('@')[2]}",
         user=user,
         password=found["password"],
         inbox_prefix=f"_INBOX_{user}".encode(),
@@ -27,6 +27,12 @@ async def as_user(hub: Hub, user: str) -> AsyncIterator[Client]:
         yield client
     finally:
         await client.close()
+
+
+def users(hub: Hub) -> list[dict[str, Any]]:
+    """Those of services and pools, with their passwords and what they may."""
+    text = (hub.store / "nats-users.conf").read_text().removeprefix("authorization: ")
+    return [each for each in json.loads(text)["users"] if "user" in each]
 
 
 class Tape:
@@ -47,9 +53,8 @@ class Tape:
 @asynccontextmanager
 async def tapped(hub: Hub) -> AsyncIterator[Tape]:
     tape = Tape()
-    config = json.loads((hub.data / "nats.conf").read_text())
     async with AsyncExitStack() as stack:
-        for user in config["authorization"]["users"]:
+        for user in users(hub):
             client = await stack.enter_async_context(as_user(hub, user["user"]))
             for subject in user["permissions"]["subscribe"].get("allow", ()):
                 await client.subscribe(subject, cb=tape.hear)

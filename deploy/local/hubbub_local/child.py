@@ -1,6 +1,7 @@
 """One child of the stack, run again whenever it ends until it is told to stop or refuses its configuration."""
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -49,6 +50,9 @@ class Child:
         self._tell = tell
         self._stopping = asyncio.Event()
         self._stopped = False
+        self._replaced = False
+        self._pid = 0
+        self._part = LogPart(self._log, 0)
         self._process: asyncio.subprocess.Process | None = None
         self.died = asyncio.Event()
         self.task = asyncio.create_task(self._keep(), name=f"keep {program.name}")
@@ -64,9 +68,8 @@ class Child:
         if self.task.done():
             self.task.result()
         if not self.up.is_set():
-            raise StackError(
-                f"{self.program.name} does not start: {LogPart(self._log, 0).last_words()} (see {self._log})"
-            )
+            words = self._part.last_words(shared=self.program.overlaps)
+            raise StackError(f"{self.program.name} does not start: {words} (see {self._log})")
 
     async def stop(self, grace: float) -> None:
         """Ask it to end, kill it if it has not after `grace` seconds. Returns when it is gone."""
@@ -80,6 +83,16 @@ class Child:
             self._stopped = True
             self._say("stopped")
 
+    def replaced(self) -> None:
+        """Another one has its name from now on: nobody is shown any more what becomes of this one."""
+        self._replaced = True
+
+    def stays(self) -> None:
+        """The one that was to replace it has come to nothing: it is the one on record, and shown, again."""
+        if self._process and self._process.returncode is None:
+            record.write(self._record, self._process.pid, self.program.stop_signal)
+            self._say("up")
+
     async def _keep(self) -> None:
         pause = FIRST_PAUSE
         while not self._stopping.is_set():
@@ -87,7 +100,7 @@ class Child:
             part, status = await self._run()
             if self._stopping.is_set():
                 return
-            words = part.last_words()
+            words = part.last_words(shared=self.program.overlaps)
             if status == CONFIGURATION_ERROR:
                 self._say("down", note=words)
                 raise StackError(f"{self.program.name} cannot run with this configuration: {words}")
@@ -106,7 +119,7 @@ class Child:
         await asyncio.to_thread(self.program.before)
         rotate(self._log)
         with open_log(self._log) as log:
-            part = LogPart(self._log, log.seek(0, SEEK_END))
+            self._part = part = LogPart(self._log, log.seek(0, SEEK_END))
             try:
                 self._process = await self._begin(log)
             except OSError as error:
@@ -122,20 +135,29 @@ class Child:
             watch.cancel()
             self._process = None
             self.up.clear()
-            self._record.unlink(missing_ok=True)
+            record.drop(self._record, self._pid)
 
     async def _begin(self, log: BinaryIO) -> asyncio.subprocess.Process:
+        given = [each.fileno() for each in self.program.sockets]
         begun = await asyncio.create_subprocess_exec(
             *self.program.command,
-            env=self.program.environment,
+            env=self._environment(given),
+            pass_fds=given,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             # A session of its own, so that Ctrl-C at the terminal reaches the supervisor alone, who stops all in order.
             start_new_session=True,
         )
+        self._pid = begun.pid
         record.write(self._record, begun.pid, self.program.stop_signal)
         return begun
+
+    def _environment(self, given: list[int]) -> dict[str, str] | None:
+        if not given:
+            return None if self.program.environment is None else dict(self.program.environment)
+        environment = os.environ if self.program.environment is None else self.program.environment
+        return {**environment, "LEASH_SOCKETS": ",".join(map(str, given))}
 
     async def _watch(self, part: LogPart) -> None:
         while not await self.program.is_ready(part):
@@ -149,6 +171,8 @@ class Child:
                 self._process.send_signal(self.program.stop_signal)
 
     def _say(self, state: State, note: str = "") -> None:
+        if self._replaced:
+            return
         pid = self._process.pid if self._process else None
         where = self.program.where
         self._tell(Status(name=self.program.name, state=state, where=where, pid=pid, deaths=self.deaths, note=note))

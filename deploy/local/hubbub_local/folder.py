@@ -109,11 +109,18 @@ def _check_version(folder: Folder) -> None:
                 " name an empty or new folder with --data"
             )
         write_private(path, f"{LAYOUT}\n")
+    layout(folder.root)
+
+
+def layout(root: Path) -> int:
+    """The version of a data folder's layout. Raises StackError if this release does not know it."""
+    path = root / "version"
     text = path.read_text().strip()
     if not text.isdigit():
         raise StackError(f"{path} should hold a number and holds {text[:40]!r}")
     if int(text) > LAYOUT:
         raise StackError(
-            f"the data folder {folder.root} has layout version {text}, and this Hubbub knows versions up to {LAYOUT}:"
+            f"the data folder {root} has layout version {text}, and this Hubbub knows versions up to {LAYOUT}:"
             " start it with the newer Hubbub that made it"
         )
+    return int(text)

@@ -4,7 +4,7 @@ import base64
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from hubbub_local.errors import StackError
@@ -44,9 +44,38 @@ def load(folder: Folder) -> Keys:
 def passwords(folder: Folder, kind: str, users: Iterable[str]) -> dict[str, str]:
     """The passwords of these users of a `kind` of server, made and kept likewise."""
     kept = _read(folder)
+    before = set(kept)
     found = {user: _text(kept, f"{kind} {user}", _hex) for user in users}
-    _write(folder, kept)
+    if any(f"{kind} {user}" not in before for user in found):
+        _write(folder, kept)
     return found
+
+
+def names(folder: Folder, beginning: str) -> list[str]:
+    """Of all secrets whose names begin so."""
+    return sorted(name for name in _read(folder) if name.startswith(beginning))
+
+
+def value(folder: Folder, name: str) -> str:
+    """Empty if there is none of that name."""
+    return _read(folder).get(name, "")
+
+
+def put(folder: Folder, texts: Mapping[str, str]) -> None:
+    _write(folder, {**_read(folder), **texts})
+
+
+def drop(folder: Folder, gone: Iterable[str]) -> None:
+    left = set(gone)
+    _write(folder, {name: text for name, text in _read(folder).items() if name not in left})
+
+
+def new_hex() -> str:
+    return _hex()
+
+
+def new_fernet() -> str:
+    return _fernet()
 
 
 def _write(folder: Folder, kept: dict[str, str]) -> None:

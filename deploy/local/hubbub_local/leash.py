@@ -1,5 +1,8 @@
 """Runs a program so that it never outlives its parent: `leash.py PARENT SIGNAL IDENTITY /program args...`.
 
+With file descriptors in the variable LEASH_SOCKETS, with commas between, it hands these on as systemd does: from 3 on,
+with LISTEN_FDS and LISTEN_PID.
+
 A tiny program of its own, run by `python -I -S`, because what it does has to be done in the child between fork and
 exec, and Python code in a forked copy of a process that has threads may deadlock. The pid stays the same throughout.
 
@@ -8,6 +11,7 @@ or `nobody` (really nobody).
 """
 
 import ctypes
+import fcntl
 import os
 import sys
 
@@ -30,8 +34,21 @@ def main(arguments: list[str]) -> None:
         raise OSError(ctypes.get_errno(), "prctl")
     if os.getppid() != int(parent):
         sys.exit("the parent died before the child was tied to it")
+    if sockets := os.environ.pop("LEASH_SOCKETS", ""):
+        _hand_on([int(each) for each in sockets.split(",")])
     # Not execvp: it imports, and Python's own files may be out of the new identity's reach.
     os.execv(program[0], program)
+
+
+def _hand_on(sockets: list[int]) -> None:
+    """In two steps, since one may stand where another is to be."""
+    moved = [fcntl.fcntl(each, fcntl.F_DUPFD_CLOEXEC, 3 + len(sockets)) for each in sockets]
+    for number, each in enumerate(moved, start=3):
+        os.dup2(each, number, inheritable=True)
+    for each in sockets:
+        if each >= 3 + len(sockets):
+            os.close(each)
+    os.environ["LISTEN_FDS"], os.environ["LISTEN_PID"] = str(len(sockets)), str(os.getpid())
 
 
 def _enter_namespace() -> None:

@@ -1,8 +1,12 @@
 """What `hubbub up` was asked to do."""
 
-from collections.abc import Mapping
+import argparse
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 SERVICES = ("api", "auth", "spawner-worker", "proxy-sync", "poller")
 WORKER = "spawner-worker"
@@ -20,6 +24,8 @@ class Options:
     scale: Mapping[str, int] = field(default_factory=dict)
     postgres: str | None = None
     nats: str | None = None
+    nats_host: str = "127.0.0.1"
+    """Where the embedded NATS listens."""
 
     def copies(self, service: str) -> int:
         return self.scale.get(service, 1)
@@ -27,6 +33,10 @@ class Options:
     def workers(self, pool: str, *, usual: bool) -> int:
         """How many workers *pool* has here; the *usual* pool is meant where none is named."""
         return self.scale.get(f"{WORKER}@{pool}", self.copies(WORKER) if usual else 1)
+
+    @property
+    def proxies(self) -> int:
+        return self.copies("proxy-sync")
 
     @property
     def pools(self) -> set[str]:
@@ -45,8 +55,6 @@ def parse_scale(text: str) -> dict[str, int]:
             raise ValueError(f"{part.strip()!r} is not like api=2, with a number from 1 to {_MOST}")
         if service not in SERVICES:
             raise ValueError(f"there is no service {service!r}; there are {', '.join(SERVICES)}")
-        if service == "proxy-sync" and int(number) > 1:
-            raise ValueError("proxy-sync is one per proxy, and this stack has one proxy")
         if at and service != WORKER:
             raise ValueError(f"{name!r}: only {WORKER} has pools")
         scale[name] = int(number)
@@ -58,3 +66,15 @@ def parse_port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
         raise ValueError(f"{text!r} is not a port number from 0 to 65535")
     return int(text)
+
+
+def checked(parse: Callable[[str], T]) -> Callable[[str], T]:
+    """Let argparse show what a ValueError says."""
+
+    def checking(text: str) -> T:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return checking

@@ -1,19 +1,23 @@
 """What one run of the stack will use: the operator's configuration, the secrets, the ports, the addresses."""
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from hubbub import public_tls
 from hubbub.config import ConfigError, load
 from hubbub.config import Options as Config
+from hubbub.proxy_class import has_api
 from hubbub.schema.migrations import ROLES
 from hubbub.subjects import permissions
-from hubbub_local import keys, ports, process, services, wishes
+from hubbub_local import keys, ports, process, role_passwords, secret_files, services, wishes
 from hubbub_local.addresses import Address, with_login
+from hubbub_local.bus_users import Permissions
 from hubbub_local.errors import StackError
 from hubbub_local.folder import Folder
 from hubbub_local.keys import Keys
-from hubbub_local.nats import Nats, Permissions
+from hubbub_local.nats import Nats
 from hubbub_local.options import SERVICES, WORKER, Options
 from hubbub_local.postgres import Postgres
 from hubbub_local.running import Running
@@ -35,12 +39,39 @@ class Plan:
     ports: dict[str, int]
     role_passwords: dict[str, str]
     owner_password: str
-    bus_passwords: dict[str, str]
     bus_permissions: Permissions
 
     @property
     def public(self) -> Address:
         return self._at("public", Address(self.config.bind_url))
+
+    @property
+    def publics(self) -> list[Address]:
+        """Of each proxy, the first first."""
+        return [self._of_proxy("public", each, self.config.bind_url) for each in self._proxies]
+
+    def moved_to(self, number: int) -> str | None:
+        """Where the API of the proxy is by now, if it was moved (`PATCH /proxy`) and others keep it; else None."""
+        mark = self.folder.run / f"moved-proxy-sync-{number}.json"
+        try:
+            found = str(json.loads(mark.read_text())["api_url"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return None if found == self._of_proxy("proxy", number, self.config.proxy_api_url).url.rstrip("/") else found
+
+    @property
+    def public_ports(self) -> list[str]:
+        """The names of the ports at which this run's proxies are."""
+        return [name for each in self._proxies if (name := wishes.of_proxy("public", each)) in self.ports]
+
+    @property
+    def forsaken_ports(self) -> list[str]:
+        """The names of those of proxies that an earlier run had, and this one has not."""
+        return [name for name in ports.kept(self.folder) if name.startswith("public-") and name not in self.ports]
+
+    @property
+    def _proxies(self) -> range:
+        return range(1, self.options.proxies + 1)
 
     @property
     def hub(self) -> Address:
@@ -58,14 +89,20 @@ class Plan:
         """None when an outside one is used."""
         if self.options.nats:
             return None
-        return Nats(folder=self.folder, port=self.ports["nats"], passwords=self.bus_passwords)
+        return Nats(folder=self.folder, port=self.ports["nats"], host=self.options.nats_host)
 
     @property
     def owner_dsn(self) -> str:
         return self.postgres.dsn if self.postgres else self.options.postgres or ""
 
     def role_dsn(self, role: str) -> str:
-        return with_login(self.owner_dsn, role, self.role_passwords[role])
+        """Twice, while its password changes (`hubbub.database`)."""
+        passwords = filter(None, [self.role_passwords[role], role_passwords.coming(self.folder, role)])
+        return " ".join(with_login(self.owner_dsn, role, password) for password in passwords)
+
+    def write_secrets(self) -> None:
+        """What services read when they start."""
+        secret_files.write(self.folder.root / services.SECRETS, services.secrets(self.wiring()))
 
     def nats_url(self, user: str) -> str:
         """That of a service, or of the workers of a pool; with an outside server all use what its URL says."""
@@ -92,15 +129,16 @@ class Plan:
             "FORWARD_KEY": self.keys.forward_key,
             "BIND_URL": self.public.url,
             "HUB_BIND_URL": self.hub.url,
-            "PROXY_API_URL": self._at("proxy", Address(self.config.proxy_api_url)).url,
         }
-        if self.config.proxy_should_start and "command" not in self.config.traits.get("ConfigurableHTTPProxy", {}):
+        speaks_http = has_api(self.config.hub.proxy_class)
+        if self.config.proxy_should_start and speaks_http and not self.config.proxy.command:
             shared["CHP_COMMAND"] = services.proxy_command()
         return Wiring(
             shared=shared,
             postgres_urls={service: self.role_dsn(role) for service, role in _DATABASE_ROLES.items()},
             nats_urls={service: self.nats_url(service) for service in SERVICES if service not in ("auth", WORKER)},
             pools={pool: self.nats_url(f"pool-{pool}") for pool in self.pools},
+            proxies=[self._proxy(each) for each in self._proxies],
             proxy_token=self.keys.proxy_token,
             hub=self.hub,
         )
@@ -117,6 +155,13 @@ class Plan:
             workers={pool: self._worker(pool) for pool in self.pools},
         )
 
+    def _proxy(self, number: int) -> dict[str, str]:
+        """What its proxy-sync is told besides the others."""
+        told = {"BIND_URL": self._of_proxy("public", number, self.config.bind_url).url}
+        if has_api(self.config.hub.proxy_class):
+            told["PROXY_API_URL"] = self._of_proxy("proxy", number, self.config.proxy_api_url).url
+        return told
+
     def _worker(self, pool: str) -> dict[str, str]:
         return {
             "HUBBUB_POOL": pool,
@@ -125,6 +170,9 @@ class Plan:
             "HUBBUB_BIND_URL": self.public.url,
             "HUBBUB_HUB_BIND_URL": self.hub.url,
         }
+
+    def _of_proxy(self, port: str, number: int, url: str) -> Address:
+        return self._at(wishes.of_proxy(port, number), Address(url))
 
     def _at(self, port: str, address: Address) -> Address:
         return address.at(self.ports[port]) if port in self.ports else address
@@ -142,6 +190,7 @@ def make(options: Options, folder: Folder) -> Plan:
         raise StackError(str(error)) from None
     if unknown := sorted(options.pools - config.pools.keys()):
         raise StackError(f"--scale: there is no pool {unknown[0]!r}; there are {', '.join(config.pools)}")
+    _check_proxies(options, config)
     allowed = permissions(list(config.pools))
     plan = Plan(
         options=options,
@@ -152,9 +201,23 @@ def make(options: Options, folder: Folder) -> Plan:
         ports={},
         role_passwords=keys.passwords(folder, "postgres", ROLES),
         owner_password=keys.passwords(folder, "postgres", ["owner"])["owner"],
-        bus_passwords=keys.passwords(folder, "nats", allowed),
         bus_permissions=allowed,
     )
     wanted = wishes.of(options, config)
     plan.ports.update(ports.choose(folder, wanted, any_free=options.port == 0, is_ours=plan.is_our_proxy))
     return plan
+
+
+def _check_proxies(options: Options, config: Config) -> None:
+    """Raises StackError, too, for a certificate that no proxy could be started with."""
+    if not config.proxy_should_start:
+        if options.proxies > 1:
+            raise StackError(
+                "--scale: one proxy-sync is enough for a proxy that others start (should_start is False);"
+                " run one by itself for each further proxy"
+            )
+        return
+    try:
+        public_tls.check_files(config.hub)
+    except ConfigError as error:
+        raise StackError(str(error)) from None

@@ -39,18 +39,18 @@ def choose(
     `any_free` passes over the usual ports. `is_ours(pid)` says that the holder of a port is a part of this very hub
     that outlived it, such as its proxy. Raises StackError naming the port and its holder.
     """
-    kept = _kept(folder)
+    before = kept(folder)
     chosen: dict[str, int] = {}
     for name, wish in wishes.items():
-        wanted = wish.configured or kept.get(name)
+        wanted = wish.configured or before.get(name)
         if wanted:
             _insist(wish, wanted, is_ours, kept_in=None if wish.configured else folder.ports)
         elif wish.usual and not any_free and wish.usual not in chosen.values() and is_free(wish.host, wish.usual):
             wanted = wish.usual
         else:
-            wanted = _any_free(wish.host, not_in={*chosen.values(), *kept.values()})
+            wanted = _any_free(wish.host, not_in={*chosen.values(), *before.values()})
         chosen[name] = wanted
-    write_private(folder.ports, json.dumps(kept | chosen, indent=1) + "\n")
+    write_private(folder.ports, json.dumps(before | chosen, indent=1) + "\n")
     return chosen
 
 
@@ -101,16 +101,17 @@ def _any_free(host: str, not_in: set[int]) -> int:
     raise StackError(f"no free port between {candidates.start} and {candidates.stop} on {host or 'any address'}")
 
 
-def _kept(folder: Folder) -> dict[str, int]:
+def kept(folder: Folder) -> dict[str, int]:
+    """Every port that was ever chosen, by name. Raises StackError if the file is damaged."""
     try:
-        kept = json.loads(folder.ports.read_text())
+        found = json.loads(folder.ports.read_text())
     except FileNotFoundError:
         return {}
     except ValueError:
-        kept = None
-    if not isinstance(kept, dict) or not all(isinstance(port, int) and 0 < port < 65536 for port in kept.values()):
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(port, int) and 0 < port < 65536 for port in found.values()):
         raise StackError(f"{folder.ports} is damaged: it should hold a JSON object of port numbers")
-    return kept
+    return found
 
 
 def _listening(table: str, port: int) -> set[str]:

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,9 +34,13 @@ class LogPart:
         """The events of the lines that are JSON."""
         return [event for line in self.lines() if (event := _event(line))]
 
-    def last_words(self) -> str:
-        """The last line, which of a program that gave up says why."""
+    def last_words(self, *, shared: bool = False) -> str:
+        """The last line, which of a program that gave up says why. *shared*: another one of its name writes its JSON
+        here, too: then the last that is none, as sentences and tracebacks are.
+        """
         lines = [line for line in self.lines() if line.strip()]
+        if shared:
+            lines = [line for line in lines if not _record(line)] or lines
         if not lines:
             return "it said nothing"
         record = _record(lines[-1])
@@ -61,6 +66,10 @@ class Program:
     before: Callable[[], None] = field(default=_nothing)
     """Done before each start, in a thread."""
     stop_signal: signal.Signals = signal.SIGTERM
+    sockets: Sequence[socket.socket] = ()
+    """Handed to it to listen at (see `hubbub.listening`); they are ours, and stay open when it ends."""
+    overlaps: bool = False
+    """Whether two of it may run for a while: then, to restart it, the new one is started before the old one ends."""
 
 
 def open_log(path: Path) -> BinaryIO:

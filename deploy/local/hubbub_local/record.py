@@ -15,6 +15,12 @@ def write(path: Path, pid: int, stop_signal: signal.Signals) -> None:
         path.write_text(json.dumps({"process": asdict(found), "signal": int(stop_signal)}))
 
 
+def drop(path: Path, pid: int) -> None:
+    """Take the child off the record, unless another one has its place by now."""
+    if (found := read(path)) is None or found[0].pid == pid:
+        path.unlink(missing_ok=True)
+
+
 def end_left_over(run: Path, *, within: float = 10) -> None:
     """End the children of an earlier stack that are still there, by the records in its folder."""
     records = sorted(run.glob("*.pid"))

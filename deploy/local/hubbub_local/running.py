@@ -37,7 +37,14 @@ class Running:
 
 
 def of(root: Path) -> Running:
-    """The stack that runs on this data folder. Raises StackError when there is none."""
+    """The stack that runs on this data folder. Raises StackError when there is none.
+
+    HUBBUB_KIT names the kit of a hub that something else runs (see kit.py): then it is that one.
+    """
+    if made := os.environ.get("HUBBUB_KIT"):
+        from hubbub_local import kit
+
+        return kit.running(Path(made))
     folder = Folder(root.absolute())
     try:
         saved = json.loads(folder.stack.read_text())
@@ -50,6 +57,12 @@ def of(root: Path) -> Running:
     if not owner.is_alive():
         raise _not_running(folder)
     return running
+
+
+def change(folder: Folder, now: Running) -> None:
+    """What the running stack says of itself is *now* this: its secrets have changed."""
+    kept = json.loads(folder.stack.read_text())
+    write_private(folder.stack, json.dumps({"process": kept["process"], **asdict(now)}, indent=1) + "\n")
 
 
 def environment(told: dict[str, str], nats: str = "") -> str:

@@ -5,14 +5,16 @@ import json
 import os
 import shutil
 import signal
+import socket
 import ssl
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.request import urlopen
 
+from hubbub_local import secret_files
 from hubbub_local.addresses import Address
 from hubbub_local.errors import StackError
 from hubbub_local.identity import leashed
@@ -26,6 +28,8 @@ _TOLD = {
     "proxy-sync": "CONFIG DATA NATS_URL BIND_URL HUB_BIND_URL PROXY_API_URL CHP_COMMAND",
     "poller": "NATS_URL",
 }
+SECRETS = "secrets"
+"""The folder of secrets below the data folder."""
 # The packaged configuration reads the data folder, and whoever runs the configuration runs it whole.
 _TOLD["api"] += " DATA"
 
@@ -41,8 +45,12 @@ class Wiring:
     """By service."""
     pools: Mapping[str, str]
     """The NATS URL of each pool's workers, those of the usual pool first."""
+    proxies: Sequence[Mapping[str, str]]
+    """What each proxy-sync is told of its proxy."""
     proxy_token: str
     hub: Address
+    sockets: Sequence[socket.socket] = ()
+    """At which the hub listens: opened once, so that nobody is turned away while an api restarts."""
 
 
 def programs(options: Options, wiring: Wiring) -> Iterator[Program]:
@@ -51,8 +59,9 @@ def programs(options: Options, wiring: Wiring) -> Iterator[Program]:
         if service == WORKER:
             yield from _workers(options, wiring)
             continue
-        for number in range(1, options.copies(service) + 1):
-            yield _program(service, f"{service}-{number}", wiring)
+        its = wiring.proxies if service == "proxy-sync" else [{}] * options.copies(service)
+        for number, told in enumerate(its, start=1):
+            yield _program(service, f"{service}-{number}", wiring, told)
 
 
 def _workers(options: Options, wiring: Wiring) -> Iterator[Program]:
@@ -70,16 +79,14 @@ def _program(service: str, instance: str, wiring: Wiring, its: Mapping[str, str]
     async def announced(log: LogPart) -> bool:
         return f"{service}.ready" in [event.replace("_", "-") for event in log.events()]
 
-    async def healthy(_: LogPart) -> bool:
-        return await answers(wiring.hub.for_people() + "health")
-
     return Program(
         name=instance,
         command=leashed([sys.executable, "-m", module], death_signal=signal.SIGTERM),
         environment=_environment(service, instance, wiring, its or {}),
         where=wiring.hub.for_people() if service == "api" else "",
-        # With internal TLS the api takes no stranger, and nobody here has a certificate.
-        is_ready=healthy if service == "api" and wiring.hub.scheme == "http" else announced,
+        is_ready=announced,
+        sockets=wiring.sockets if service == "api" else (),
+        overlaps=service in ("api", "auth"),
     )
 
 
@@ -89,12 +96,35 @@ def _environment(service: str, instance: str, wiring: Wiring, its: Mapping[str, 
     known["NATS_URL"] = wiring.nats_urls.get(service, "")
     known |= its
     ours = {f"HUBBUB_{name}" for row in _TOLD.values() for name in row.split()} | {"CONFIGPROXY_AUTH_TOKEN"}
-    environment = {name: value for name, value in os.environ.items() if name not in ours}
-    environment |= {f"HUBBUB_{name}": known[name] for name in _TOLD[service].split() if known.get(name)}
+    environment = {name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in ours}
+    for name in _TOLD[service].split():
+        if known.get(name):
+            variable, value = _told(name, known, _user(service, known))
+            environment[variable] = value
     environment |= {"HUBBUB_INSTANCE": instance, "HUBBUB_LOG_FORMAT": "json", "PATH": _path()}
     if service == "proxy-sync":
         environment["CONFIGPROXY_AUTH_TOKEN"] = wiring.proxy_token
     return environment
+
+
+def _told(name: str, known: Mapping[str, str], user: str) -> tuple[str, str]:
+    """A secret is in a file: whoever is started again finds what it is by then."""
+    if file := secret_files.name_of(name, user):
+        return f"HUBBUB_{name}_FILE", str(Path(known["DATA"], SECRETS, file))
+    return f"HUBBUB_{name}", known[name]
+
+
+def _user(service: str, known: Mapping[str, str]) -> str:
+    return f"pool-{known['POOL']}" if service == WORKER else service
+
+
+def secrets(wiring: Wiring) -> dict[str, str]:
+    """What the files have to hold, by their names."""
+    found = {secret_files.name_of(name, ""): text for name, text in wiring.shared.items()}
+    users = {**wiring.nats_urls, **{f"pool-{pool}": url for pool, url in wiring.pools.items()}}
+    found |= {secret_files.name_of("POSTGRES_URL", service): url for service, url in wiring.postgres_urls.items()}
+    found |= {secret_files.name_of("NATS_URL", user): url for user, url in users.items()}
+    return {name: text for name, text in found.items() if name}
 
 
 async def answers(url: str) -> bool:

@@ -1,17 +1,21 @@
 """Keeps the children of the stack running together and stops them in order."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
 from hubbub_local.child import Child, Status
+from hubbub_local.errors import StackError
 from hubbub_local.folder import Folder
 from hubbub_local.program import Program, rotate
 
 GRACE = 10.0
 """Seconds a child has to end by itself."""
 QUICK_GRACE = 1.0
+TIME_TO_START = 60.0
+"""Seconds that a fresh child may take to be up before it is given up."""
 
 
 class Supervisor:
@@ -39,9 +43,51 @@ class Supervisor:
             self._trouble.exception()
 
     def start(self, program: Program) -> Child:
-        child = self._children[program.name] = Child(program, self._folder, self._tell)
-        child.task.add_done_callback(self._on_end)
+        child = Child(program, self._folder, self._tell)
+        self._adopt(child)
         return child
+
+    def _adopt(self, child: Child) -> None:
+        """From now on its trouble is everybody's."""
+        self._children[child.program.name] = child
+        child.task.add_done_callback(self._on_end)
+
+    async def restart(self, name: str) -> float:
+        """Replace the child by a fresh one, which is up when this returns; seconds in which there was none.
+
+        Raises StackError if there is none of that name, or the fresh one does not come up: then, if both could be
+        there at once, the old one is still there.
+        """
+        if (old := self._children.get(name)) is None:
+            raise StackError(f"there is no {name}; there are {', '.join(self._children)}")
+        if old.program.overlaps:
+            await self._overtake(old)
+            return 0.0
+        began = time.monotonic()
+        await self._stop(old)
+        fresh = self._children[name] = Child(old.program, self._folder, self._tell)
+        await self._come_up(fresh)
+        self._adopt(fresh)
+        return time.monotonic() - began
+
+    async def _overtake(self, old: Child) -> None:
+        fresh = Child(old.program, self._folder, self._tell)
+        try:
+            await self._come_up(fresh)
+        except BaseException:
+            await fresh.stop(GRACE)
+            old.stays()
+            raise
+        self._adopt(fresh)
+        old.replaced()
+        await self._stop(old)
+
+    async def _come_up(self, child: Child) -> None:
+        try:
+            async with asyncio.timeout(TIME_TO_START):
+                await child.first_up()
+        except TimeoutError:
+            raise StackError(f"{child.program.name} is not up after {TIME_TO_START:.0f} s") from None
 
     async def all_up(self) -> None:
         for child in self._children.values():

@@ -1,14 +1,19 @@
 """`hubbub up`: the whole stack, from an empty folder to the address to open, and back down in order."""
 
 import asyncio
+import socket
+from collections.abc import Iterable
+from dataclasses import replace
 
 import asyncpg
 
 from hubbub import schema
-from hubbub_local import folder, plan, ports, process, record, services
+from hubbub_local import control, folder, plan, ports, process, record, running, services
 from hubbub_local.errors import ShutDown, StackError
+from hubbub_local.listening import listening as sockets
 from hubbub_local.options import SERVICES, Options
 from hubbub_local.plan import Plan
+from hubbub_local.restart import restarting
 from hubbub_local.screen import Screen
 from hubbub_local.stop import Stop, first, listening
 from hubbub_local.supervisor import Supervisor
@@ -22,42 +27,52 @@ async def up(options: Options, screen: Screen) -> None:
     with folder.take(options.data) as data, listening() as stop:
         await asyncio.to_thread(record.end_left_over, data.run)
         made = plan.make(options, data)
+        # Nobody would keep their routes any more, which lead to ports that others may have next.
+        await asyncio.to_thread(_end_proxies, made, made.forsaken_ports)
         for warning in made.config.warnings:
             screen.say(f"warning: {warning}")
-        async with Supervisor(data, screen.show, stop.hurry) as house:
-            try:
-                await first(_serve(made, house, screen), house.trouble(), stop.asked.wait())
-                await _stop_servers(made, house, screen, stop)
-            except ShutDown:  # the api has stopped the servers, if they were to be stopped
-                screen.say("shut down, as was asked of the api")
-            finally:
-                data.stack.unlink(missing_ok=True)
-                await _stop_services(made, house)
+        with sockets(made.hub) as opened:
+            await _run(made, opened, screen, stop)
 
 
-async def _serve(made: Plan, house: Supervisor, screen: Screen) -> None:
-    wiring = made.wiring()
-    await _start_postgres(made, house)
-    await _migrate(made)
+async def _run(made: Plan, opened: list[socket.socket], screen: Screen, stop: Stop) -> None:
+    data = made.folder
+    async with Supervisor(data, screen.show, stop.hurry) as house, control.listening(data, restarting(house)):
+        try:
+            await first(_serve(made, opened, house, screen), house.trouble(), stop.asked.wait())
+            await _stop_servers(made, house, screen, stop)
+        except ShutDown:  # the api has stopped the servers, if they were to be stopped
+            screen.say("shut down, as was asked of the api")
+        finally:
+            data.stack.unlink(missing_ok=True)
+            await _stop_services(made, house)
+
+
+async def _serve(made: Plan, opened: list[socket.socket], house: Supervisor, screen: Screen) -> None:
+    wiring = replace(made.wiring(), sockets=opened)
+    made.write_secrets()
+    await start_postgres(made, house)
+    await migrate(made)
     await _start_nats(made, house)
     for program in services.programs(made.options, wiring):
         house.start(program)
     made.running().save(made.folder)
     await house.all_up()
-    while not await services.answers(made.public.for_people() + "hub/health"):
-        await asyncio.sleep(0.1)
+    for number, public in enumerate(made.publics, start=1):
+        while made.moved_to(number) is None and not await services.answers(public.for_people() + "hub/health"):
+            await asyncio.sleep(0.1)
     _welcome(made, screen)
     await asyncio.Event().wait()
 
 
-async def _start_postgres(made: Plan, house: Supervisor) -> None:
+async def start_postgres(made: Plan, house: Supervisor) -> None:
     if server := made.postgres:
         program = await asyncio.to_thread(server.prepare)
         await house.start(program).first_up()
         await server.make_database()
 
 
-async def _migrate(made: Plan) -> None:
+async def migrate(made: Plan) -> None:
     try:
         await schema.migrate(made.owner_dsn, made.role_passwords)
     except schema.SchemaTooNew as error:
@@ -89,6 +104,13 @@ async def _start_nats(made: Plan, house: Supervisor) -> None:
 
 def _welcome(made: Plan, screen: Screen) -> None:
     screen.say(f"Hubbub is ready at {made.public.for_people()}")
+    for public in made.publics[1:]:
+        screen.say(f"and at {public.for_people()}")
+    if address := made.config.hub.public_url:
+        screen.say(f"people come in at {address}")
+    for number, public in enumerate(made.publics, start=1):
+        if moved := made.moved_to(number):
+            screen.say(f"instead of {public.for_people()} people come in at the proxy whose API is {moved}")
     if made.options.config is None:
         password = made.keys.login_password
         screen.say(f"log in as any name with the password {password} (admin is an administrator)")
@@ -103,7 +125,7 @@ async def _stop_servers(made: Plan, house: Supervisor, screen: Screen, stop: Sto
 
 
 async def _stop_every_server(made: Plan, screen: Screen) -> None:
-    known = made.running()
+    known = running.of(made.folder.root)  # its secrets may have changed since the start
     try:
         from hubbub import admin
 
@@ -117,11 +139,12 @@ async def _stop_services(made: Plan, house: Supervisor) -> None:
     for service in reversed(SERVICES):
         await house.stop(*house.copies(service))
         if service == "proxy-sync" and made.config.cleanup_proxy:
-            await asyncio.to_thread(_end_proxy, made)
+            # A proxy outlives its proxy-sync, so that no user notices a restart; here it is to end as well.
+            await asyncio.to_thread(_end_proxies, made, made.public_ports)
 
 
-def _end_proxy(made: Plan) -> None:
-    """A proxy outlives its proxy-sync, so that no user notices a restart; here it is to end as well."""
-    if port := made.ports.get("public"):
-        holders = [found for pid in ports.holders(port) if (found := process.find(pid))]
-        process.end(found for found in holders if made.is_our_proxy(found.pid))
+def _end_proxies(made: Plan, names: Iterable[str]) -> None:
+    """Those of ours that listen on the ports of these names."""
+    kept = ports.kept(made.folder)
+    holders = [pid for name in names if name in kept for pid in ports.holders(kept[name])]
+    process.end([found for pid in holders if made.is_our_proxy(pid) and (found := process.find(pid))])

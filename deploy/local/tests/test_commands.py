@@ -27,7 +27,10 @@ HUB = Running(
 )
 
 
-@pytest.mark.parametrize("command", [["token", "ada"], ["events"], ["verify"], ["worker"]])
+@pytest.mark.parametrize(
+    "command",
+    [["token", "ada"], ["password", "ada"], ["events"], ["status"], ["verify"], ["rotate"], ["worker", "env"]],
+)
 def test_a_hub_that_is_not_running_is_an_error_that_says_how_to_start_it(
     command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -53,13 +56,13 @@ def test_a_worker_elsewhere_is_told_what_it_needs(
     arguments: list[str], lines: list[str], data: Folder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     HUB.save(data)
-    assert cli.main(["worker", *arguments, "--data", str(data.root)]) == 0
+    assert cli.main(["worker", "env", *arguments, "--data", str(data.root)]) == 0
     assert capsys.readouterr().out.splitlines() == lines
 
 
 def test_a_pool_that_is_not_there_is_named(data: Folder, capsys: pytest.CaptureFixture[str]) -> None:
     HUB.save(data)
-    assert cli.main(["worker", "tpu", "--data", str(data.root)]) == 1
+    assert cli.main(["worker", "env", "tpu", "--data", str(data.root)]) == 1
     assert "there is no pool 'tpu'; there are default, gpu" in capsys.readouterr().err
 
 
@@ -80,6 +83,27 @@ def test_a_hub_that_was_killed_is_not_running(data: Folder) -> None:
 def test_a_wrong_argument_is_named(arguments: list[str], why: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main(["up", *arguments])
+    assert why in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["start", "ada", "--options", "[1]"], "options are an object"),
+        (["start", "ada", "--options", "{"], "that is no JSON"),
+        (["start", "ada", "--timeout", "soon"], "is no duration"),
+        (["events", "--limit", "-1"], "is no number"),
+        (["trace", "ada", "--attempt", "x"], "is no number"),
+        (["banner", "x", "--until", "whenever"], "is no time like"),
+        (["drain", "w1", "--in", "soon"], "is no duration"),
+        (["as-of", "whenever", "users"], "is no time like"),
+        (["as-of", "now", "tokens"], "invalid choice: 'tokens'"),
+    ],
+)
+def test_so_it_is_with_what_a_hub_is_asked(arguments: list[str], why: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ending:
+        cli.main(arguments)
+    assert ending.value.code == 2
     assert why in capsys.readouterr().err
 
 
@@ -110,3 +134,17 @@ def test_the_table_has_a_row_for_each_child_and_shows_brackets_as_they_are() -> 
         console.print(board.table(shown))
     lines = [line.split() for line in capture.get().splitlines()[1:]]
     assert lines == [["nats", "up", "7", "a"], ["api-1", "down", "b", "[red]"]]
+
+
+@pytest.mark.parametrize("command", [name for known in cli.KNOWN_BY.values() for name in known])
+def test_each_command_is_known_where_it_is_looked_for(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main([command, "--help"])
+    assert ended.value.code == 0
+    assert f"usage: hubbub {command} " in capsys.readouterr().out
+
+
+def test_no_other_is_known_anywhere() -> None:
+    [commands] = [action for action in cli.parser()._actions if isinstance(action.choices, dict)]
+    assert commands.choices is not None
+    assert sorted(commands.choices) == sorted(name for known in cli.KNOWN_BY.values() for name in known)

@@ -10,7 +10,7 @@ import nats
 import pytest
 from nats.aio.client import Client
 
-from hubbub_local import keys, ports
+from hubbub_local import ports
 from hubbub_local.folder import Folder
 from hubbub_local.nats import Nats
 from hubbub_local.ports import Wish
@@ -26,7 +26,7 @@ PERMISSIONS = {
 @pytest.fixture
 def server(data: Folder) -> Nats:
     port = ports.choose(data, {"nats": Wish(what="NATS")})["nats"]
-    return Nats(folder=data, port=port, passwords=keys.passwords(data, "nats", PERMISSIONS))
+    return Nats(folder=data, port=port)
 
 
 @asynccontextmanager
@@ -70,6 +70,7 @@ async def test_nobody_comes_in_without_a_password(server: Nats, changes: Changes
     async with Supervisor(server.folder, changes.tell, asyncio.Event()) as house:
         await house.start(server.prepare(PERMISSIONS)).first_up()
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        assert (await reader.readline()).startswith(b"INFO ")
         writer.write(b'CONNECT {"user": "api", "pass": "guess"}\r\n')
         said = await reader.read()
         writer.close()
@@ -78,4 +79,4 @@ async def test_nobody_comes_in_without_a_password(server: Nats, changes: Changes
 
 def test_the_file_with_the_passwords_is_its_owners_alone(server: Nats) -> None:
     server.prepare(PERMISSIONS)
-    assert (server.folder.root / "nats.conf").stat().st_mode & 0o777 == 0o600
+    assert (server.folder.root / "nats-users.conf").stat().st_mode & 0o777 == 0o600

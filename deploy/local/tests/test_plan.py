@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hubbub.settings import Settings
 from hubbub_local import folder, plan, services
 from hubbub_local.addresses import Address, with_login
 from hubbub_local.errors import StackError
@@ -76,7 +77,7 @@ def test_a_proxy_that_runs_elsewhere_is_left_where_it_is(data: Folder) -> None:
     config = "c.ConfigurableHTTPProxy.should_start = False\nc.ConfigurableHTTPProxy.api_url = 'http://192.0.2.1:8001'"
     settled = made(data, config, port=None)
     assert set(settled.ports) == {"hub", "postgres", "nats"}
-    assert settled.wiring().shared["PROXY_API_URL"] == "http://192.0.2.1:8001"
+    assert [told["PROXY_API_URL"] for told in settled.wiring().proxies] == ["http://192.0.2.1:8001"]
 
 
 def test_a_broken_configuration_is_an_error_that_names_the_line(data: Folder) -> None:
@@ -95,8 +96,22 @@ def test_outside_servers_take_the_place_of_the_embedded_ones(data: Folder) -> No
     assert {*wiring.nats_urls.values(), *wiring.pools.values()} == {"nats://u:p@bus:4222"}
 
 
+def read(program: Program) -> Settings:
+    """What the service itself makes of it."""
+    return Settings.from_environ(program.environment)
+
+
+def secret_files(program: Program) -> list[Path]:
+    return [
+        Path(value)
+        for name, value in (program.environment or {}).items()
+        if name.startswith("HUBBUB_") and name.endswith("_FILE")
+    ]
+
+
 def programs(data: Folder, **scale: int) -> dict[str, Program]:
     settled = plan.make(Options(data=data.root, port=0, scale=scale), data)
+    settled.write_secrets()
     return {program.name: program for program in services.programs(settled.options, settled.wiring())}
 
 
@@ -112,11 +127,12 @@ def test_a_service_is_told_nothing_it_does_not_need(data: Folder, monkeypatch: p
         for name, program in programs(data).items()
     }
     everyone = {"HUBBUB_INSTANCE", "HUBBUB_LOG_FORMAT", "HUBBUB_LEASE_SECONDS"}
-    assert told["poller-1"] == everyone | {"HUBBUB_NATS_URL"}
-    assert "HUBBUB_POSTGRES_URL" not in told["spawner-worker-1"] | told["proxy-sync-1"]
-    assert "HUBBUB_VAULT_KEY" not in told["spawner-worker-1"] | told["proxy-sync-1"]
+    assert told["poller-1"] == everyone | {"HUBBUB_NATS_URL_FILE"}
+    assert "HUBBUB_POSTGRES_URL_FILE" not in told["spawner-worker-1"] | told["proxy-sync-1"]
+    assert "HUBBUB_VAULT_KEY_FILE" not in told["spawner-worker-1"] | told["proxy-sync-1"]
+    assert "HUBBUB_VAULT_KEY" not in told["api-1"]
     assert {name for name in told if "CONFIGPROXY_AUTH_TOKEN" in told[name]} == {"proxy-sync-1"}
-    assert "HUBBUB_NATS_URL" not in told["auth-1"]
+    assert "HUBBUB_NATS_URL_FILE" not in told["auth-1"]
 
 
 def test_the_proxys_command_is_the_operators_if_there_is_one(data: Folder) -> None:
@@ -128,9 +144,15 @@ def test_the_proxys_command_is_the_operators_if_there_is_one(data: Folder) -> No
 
 
 def test_each_service_has_its_own_login(data: Folder) -> None:
-    environments = {name: program.environment or {} for name, program in programs(data).items()}
-    assert environments["auth-1"]["HUBBUB_POSTGRES_URL"].startswith("postgresql://hubbub_auth:")
-    assert environments["spawner-worker-1"]["HUBBUB_NATS_URL"].startswith("nats://pool-default:")
+    found = {name: read(program) for name, program in programs(data).items()}
+    assert found["auth-1"].postgres_url.startswith("postgresql://hubbub_auth:")
+    assert found["spawner-worker-1"].nats_url.startswith("nats://pool-default:")
+
+
+def test_what_is_secret_is_in_files_of_their_owner_alone(data: Folder) -> None:
+    every = {file: file.stat().st_mode & 0o777 for program in programs(data).values() for file in secret_files(program)}
+    assert len(every) > 8
+    assert set(every.values()) == {0o600}
 
 
 @pytest.mark.parametrize(
@@ -140,7 +162,7 @@ def test_each_service_has_its_own_login(data: Folder) -> None:
         ("api=0", "from 1 to 64"),
         ("api=two", "not like api=2"),
         ("hub=2", "there is no service 'hub'; there are api, auth"),
-        ("proxy-sync=2", "one per proxy"),
+        ("proxy-sync=0", "from 1 to 64"),
         ("api@gpu=2", "only spawner-worker has pools"),
         ("spawner-worker@gpu", "not like api=2"),
         ("spawner-worker=0", "from 1 to 64"),
@@ -159,6 +181,69 @@ def test_a_scale_is_read() -> None:
     }
 
 
+def scaled(data: Folder, proxies: int, config: str = "", port: int | None = 0) -> Plan:
+    file = data.root / "jupyterhub_config.py"
+    file.write_text(config)
+    return plan.make(Options(data=data.root, config=file, port=port, scale={"proxy-sync": proxies}), data)
+
+
+def test_each_proxy_has_addresses_of_its_own_and_keeps_them(data: Folder) -> None:
+    settled = scaled(data, 3, "c.JupyterHub.bind_url = 'http://127.0.0.2/base/'")
+    found = {
+        program.name: program.environment or {}
+        for program in services.programs(settled.options, settled.wiring())
+        if program.name.startswith("proxy-sync")
+    }
+    assert list(found) == ["proxy-sync-1", "proxy-sync-2", "proxy-sync-3"]
+    publics = [environment["HUBBUB_BIND_URL"] for environment in found.values()]
+    apis = [environment["HUBBUB_PROXY_API_URL"] for environment in found.values()]
+    assert publics == [address.url for address in settled.publics]
+    assert len({Address(url).port for url in publics + apis}) == 6
+    assert {Address(url).at(1).url for url in publics} == {"http://127.0.0.2:1/base/"}
+    assert settled.public.url == publics[0]
+    assert settled.public_ports == ["public", "public-2", "public-3"]
+
+    fewer = scaled(data, 1, "c.JupyterHub.bind_url = 'http://127.0.0.2/base/'")
+    assert (fewer.public_ports, fewer.forsaken_ports) == (["public"], ["public-2", "public-3"])
+    again = scaled(data, 3, "c.JupyterHub.bind_url = 'http://127.0.0.2/base/'")
+    assert (again.ports, again.forsaken_ports) == (settled.ports, [])
+
+
+def test_a_configured_port_is_that_of_the_first_proxy(data: Folder) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    first, second = scaled(data, 2, f"c.JupyterHub.bind_url = 'http://127.0.0.1:{port}'", port=None).publics
+    assert first.port == port
+    assert second.port not in (port, None)
+
+
+def test_a_proxy_without_an_api_of_that_kind_has_no_port_for_it(data: Folder) -> None:
+    settled = scaled(data, 2, "c.JupyterHub.proxy_class = 'haproxy'")
+    assert set(settled.ports) == {"public", "public-2", "hub", "postgres", "nats"}
+    assert "CHP_COMMAND" not in settled.wiring().shared
+    assert all("PROXY_API_URL" not in told for told in settled.wiring().proxies)
+
+
+def test_a_proxy_of_others_has_one_proxy_sync(data: Folder) -> None:
+    with pytest.raises(StackError, match="should_start is False"):
+        scaled(data, 2, "c.Proxy.should_start = False")
+
+
+def test_a_proxy_that_was_moved_is_not_waited_for_where_it_was(data: Folder) -> None:
+    settled = scaled(data, 2)
+    assert [settled.moved_to(number) for number in (1, 2)] == [None, None]
+    home = settled.wiring().proxies[0]["PROXY_API_URL"].rstrip("/")
+    for number, url in enumerate((home, "http://192.0.2.1:8001"), start=1):
+        (data.run / f"moved-proxy-sync-{number}.json").write_text(json.dumps({"api_url": url}))
+    assert [settled.moved_to(number) for number in (1, 2)] == [None, "http://192.0.2.1:8001"]
+
+
+def test_a_certificate_that_is_not_there_is_named_before_anything_starts(data: Folder) -> None:
+    with pytest.raises(StackError, match=r"^c\.JupyterHub\.ssl_key: cannot read /no/such\.pem"):
+        scaled(data, 1, "c.JupyterHub.ssl_key = c.JupyterHub.ssl_cert = '/no/such.pem'")
+    assert not data.ports.exists()
+
+
 POOLS = "c.Hubbub.pools = {'gpu': {}, 'lab': {}, 'far': {}}"
 
 
@@ -167,19 +252,20 @@ def test_every_pool_has_its_workers(data: Folder) -> None:
     file.write_text(POOLS)
     scale = parse_scale("spawner-worker=2,spawner-worker@gpu=2,spawner-worker@far=0")
     settled = plan.make(Options(data=data.root, config=file, port=0, scale=scale), data)
+    settled.write_secrets()
     found = {
-        program.name: program.environment or {}
+        program.name: read(program)
         for program in services.programs(settled.options, settled.wiring())
         if "worker" in program.name
     }
-    assert {name: environment["HUBBUB_POOL"] for name, environment in found.items()} == {
+    assert {name: settings.pool for name, settings in found.items()} == {
         "spawner-worker-1": "default",
         "spawner-worker-2": "default",
         "spawner-worker-gpu-1": "gpu",
         "spawner-worker-gpu-2": "gpu",
         "spawner-worker-lab-1": "lab",
     }
-    assert all(env["HUBBUB_NATS_URL"].startswith(f"nats://pool-{env['HUBBUB_POOL']}:") for env in found.values())
+    assert all(each.nats_url.startswith(f"nats://pool-{each.pool}:") for each in found.values())
     assert {"pool-default", "pool-gpu", "pool-lab", "pool-far"} <= settled.bus_permissions.keys()
 
 

@@ -7,22 +7,22 @@ from datetime import UTC, datetime
 import asyncpg
 import structlog
 
+from hubbub import sessions
 from hubbub.access import Identity
 from hubbub.away import AWAY
 
 log = structlog.get_logger()
 
-_UPSERT = """
-    insert into activity (subject, at) select * from unnest($1::text[], $2::timestamptz[])
-    on conflict (subject) do update set at = greatest(activity.at, excluded.at)
-"""
-
 
 class Activities:
-    """Run `run` as a task. Subjects are `user:<id>`, `server:<id>`, `token:<id>`."""
+    """Run `run` as a task. Subjects are `user:<id>`, `server:<id>`, `token:<id>`, `session:<id>`.
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", *, every: float = 1.0) -> None:
+    *idle_timeout*: of sessions, in seconds; of their uses only those are written that are news.
+    """
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", *, every: float = 1.0, idle_timeout: float = 0) -> None:
         self._pool = pool
+        self._news_after = sessions.news_after(idle_timeout)
         self._every = every
         self._heard: dict[str, datetime] = {}
         self._writing: dict[str, datetime] = {}
@@ -42,6 +42,15 @@ class Activities:
             self.heard(f"user:{identity.id}")
             if identity.token:
                 self.heard(f"token:{identity.token_stream}")
+            self.uses(identity)
+
+    def uses(self, identity: Identity) -> None:
+        """The session that somebody asks in is in use, whether they ask by its cookie or by a token of it."""
+        if identity.session_used is None:
+            return
+        now = datetime.now(UTC)
+        if now - identity.session_used > self._news_after:
+            self.heard(sessions.subject(identity.session), at=now)
 
     def newer(self, subject: str, stored: datetime | None) -> datetime | None:
         """The later of what is *stored* and what has not been written yet."""
@@ -61,7 +70,7 @@ class Activities:
         # One order for all replicas, so that two of them never wait for each other's rows.
         subjects = sorted(heard)
         try:
-            await self._pool.execute(_UPSERT, subjects, [heard[subject] for subject in subjects])
+            await self._pool.execute(sessions.NOTE, subjects, [heard[subject] for subject in subjects])
         except (asyncpg.PostgresError, *AWAY) as error:
             log.warning("activity.not_written", error=str(error))
             for subject in subjects:

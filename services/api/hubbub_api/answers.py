@@ -4,14 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
-from urllib.parse import urljoin
 
 import msgspec
 from aiohttp import web
 from yarl import URL
 
-from hubbub.config import Options
+from hubbub import forwarded
+from hubbub.domain.house import Closed
 from hubbub.domain.message import AlreadyExists, Busy, Forbidden, Invalid, LimitReached, NotFound, Rejected
+from hubbub.releases import NotYet
 from hubbub.web.request import GATE, ApiError
 from hubbub_api.schemas import Error, Next, Paged, Pagination
 
@@ -26,11 +27,24 @@ STATUS: dict[type[Rejected], int] = {
     LimitReached: 429,
     Invalid: 400,
     Forbidden: 403,
+    Closed: 503,
+    NotYet: 503,
 }
+
+#: Seconds after which to look whether starts are taken again; nobody knows when they will be.
+PAUSE = 60
 
 
 def status_of(refusal: Rejected) -> int:
     return next((status for kind, status in STATUS.items() if isinstance(refusal, kind)), 400)
+
+
+def headers_of(refusal: Rejected) -> dict[str, str]:
+    """When it may be worth while to try again."""
+    if isinstance(refusal, Closed):
+        return {"Retry-After": str(PAUSE)}
+    seconds: int | None = getattr(refusal, "seconds", None)
+    return {} if seconds is None else {"Retry-After": str(seconds)}
 
 
 def answer(body: object, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
@@ -149,12 +163,7 @@ def _number(request: web.Request, name: str, default: int, clamp: Callable[[int]
     return number
 
 
-def public(options: Options, path: str) -> str | None:
-    """The full address of *path*; None unless the operator has told the hub's own (`c.JupyterHub.public_url`)."""
-    return urljoin(options.hub.public_url, path) if options.hub.public_url else None
-
-
 def own_url(request: web.Request) -> URL:
     """The request's own address as its sender knows it."""
-    scheme = request.headers.get("X-Forwarded-Proto", request.scheme).partition(",")[0].strip()
+    scheme = forwarded.scheme(request.headers, request.scheme)
     return URL(f"{scheme}://{request.host}{request.raw_path}", encoded=True)

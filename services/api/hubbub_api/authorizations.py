@@ -58,8 +58,9 @@ async def whose_cookie(request: web.Request) -> web.Response:
     if value is None:
         value = (await request.read()).decode(errors="replace")
     secret = None
-    if request.match_info["name"] == cookies.LOGIN and len(value) <= LONGEST_COOKIE:
-        secret = cookies.secret_in(value, gate.cookie_secret, gate.options.hub.cookie_max_age_days)
+    name = cookies.named(gate.options, cookies.LOGIN)
+    if request.match_info["name"] == name and len(value) <= LONGEST_COOKIE:
+        secret = cookies.secret_in(value, gate.cookie_secret, gate.options.hub.cookie_max_age_days, name=name)
     owner = await gate.access.by_session(secret) if secret else None
     user = await request.app[VIEWS].user(owner.name) if owner else None
     if user is None:

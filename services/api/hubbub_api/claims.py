@@ -10,7 +10,7 @@ import asyncpg
 import msgspec
 import structlog
 
-from hubbub import faults
+from hubbub import faults, house
 from hubbub.config import Options
 from hubbub.domain.names import client_id
 from hubbub.domain.server_messages import ClaimAttempt
@@ -39,14 +39,17 @@ _CLAIMED_BEFORE = """
 """
 _ANYTHING = """
     select exists (select from servers where holder is null and kind <> 'Stopped' and pool = $1)
-        or exists (select from servers where leftovers > 0)
+        or exists (select from servers where leftovers > 0) as anything,
+        exists (select from houses h cross join lateral json_array_elements(h.state::json -> 'draining') d
+            where d ->> 'worker' = $2) as draining
 """
 
 
 @dataclass
 class _Taken:
-    """What a claim has got: servers by id. `waiting`: how many more there are."""
+    """What a claim has got: servers by id. `waiting`: how many more there are. `draining`: workers that get no more."""
 
+    draining: frozenset[str]
     starts: list[str] = field(default_factory=list)
     inherited: list[str] = field(default_factory=list)
     jobs: list[Job] = field(default_factory=list)
@@ -71,25 +74,28 @@ class Claims:
 
     async def claim(self, subject: str, payload: bytes) -> Claimed:
         """Hand out what lost holders have left, leftovers to be ended, and waiting starts, by turns; to each worker its
-        share: who has room for more will ask again at once. A claim sent again gets what it got before.
+        share: who has room for more will ask again at once. A claim sent again gets what it got before. A worker that
+        is draining gets nothing that anybody else could have.
         """
         _, _, _, pool, worker = subject.split(".")
         asked = msgspec.json.decode(payload, type=Claim)
-        if not asked.again and not await self._pool.fetchval(_ANYTHING, pool):
-            return Claimed()  # most of the time; and it needs no lock
+        [now] = await self._pool.fetch(_ANYTHING, pool, worker)
+        if not asked.again and not now["anything"]:
+            return Claimed(draining=now["draining"])  # most of the time; and it needs no lock
         context = Context.of(f"worker:{worker}")
         if asked.id:
             context = msgspec.structs.replace(context, command=asked.id)
 
         async def body(tx: Transaction) -> _Taken:
-            letter, taken = Letter(), _Taken()
+            draining = (await house.of(tx)).draining
+            letter, taken = Letter(), _Taken(frozenset(drain.worker for drain in draining))
             await self._inherit(tx, pool, worker, asked, letter, taken)
             taken.jobs = await self.leftovers.lease(tx, asked, pool, worker, letter)
             if asked.hashes:
                 await self._start(tx, pool, worker, asked, letter, taken)
             return taken
 
-        taken = await self._committer.submit(body, context)
+        taken = await self._committer.submit(body, context, [house.KEY])
         if taken.starts or taken.inherited:
             log.info(
                 "server.claimed",
@@ -104,22 +110,27 @@ class Claims:
             waiting=taken.waiting,
             inherited=tuple(await self._specs.inherited(taken.inherited)),
             leftovers=tuple(await self._specs.leftovers(taken.jobs)),
+            draining=worker in taken.draining,
         )
 
     async def _inherit(
         self, tx: Transaction, pool: str, worker: str, asked: Claim, letter: Letter, taken: "_Taken"
     ) -> None:
         taken.inherited = await inheritance.before(tx, asked, worker)
-        if taken.inherited:
+        if taken.inherited or (worker in taken.draining and self._can_be_others(pool, asked, taken)):
             return
         rows = await inheritance.waiting(tx, asked, pool)
         waiting = rows[0]["waiting"] if rows else 0
-        rows = letter.take(rows[: math.ceil(waiting / self._colleagues.of(pool))])
+        rows = letter.take(rows[: math.ceil(waiting / self._colleagues.of(pool, but=taken.draining))])
         await tx.load([(SERVERS, row["id"]) for row in rows])
         for row in rows:
             await inheritance.take(tx, self._options, row["id"], worker, asked)
         taken.inherited = [row["id"] for row in rows]
         taken.waiting += waiting - len(rows)
+
+    def _can_be_others(self, pool: str, asked: Claim, taken: "_Taken") -> bool:
+        """What lost holders have left; what is out of reach for everybody else would die of it."""
+        return asked.reach == "pool" and self._colleagues.alive(pool, but=taken.draining) > 0
 
     async def _start(
         self, tx: Transaction, pool: str, worker: str, asked: Claim, letter: Letter, taken: "_Taken"
@@ -127,13 +138,14 @@ class Claims:
         before = await tx.fetch(_CLAIMED_BEFORE, list(asked.hashes), worker)
         if before:
             taken.starts = [row["id"] for row in before]
+        if before or worker in taken.draining:
             return
         most = min(len(asked.hashes), LARGEST_CLAIM)
         if asked.room:  # what it has inherited takes room, too
             most = min(most, asked.room - len(taken.inherited))
         rows = await queue.first(tx, self._options, pool, asked.host, max(0, most))
         waiting = rows[0]["waiting"] if rows else 0
-        rows = letter.take(rows[: math.ceil(waiting / self._colleagues.of(pool))])
+        rows = letter.take(rows[: math.ceil(waiting / self._colleagues.of(pool, but=taken.draining))])
         ids = {row["id"]: uuid4().hex for row in rows}
         await tx.load([*((SERVERS, id) for id in ids), *((TOKENS, token) for token in ids.values())])
         for row, hashed in zip(rows, asked.hashes, strict=False):

@@ -24,8 +24,10 @@ from hubbub.domain.server_events import (
     StopRequested,
 )
 from hubbub.domain.server_messages import Failure
-from hubbub.eventlog import COLUMNS, decode, recorded
+from hubbub.eventlog import COLUMNS, Recorded, decode, recorded
+from hubbub.telemetry import sampled_id
 from hubbub.vault import Vault
+from hubbub_api.metrics_text import Exemplar, Exemplars
 
 READER = "durations"
 #: Positions that are read at a time, and those that are worth keeping what was counted in them.
@@ -93,34 +95,40 @@ class Tally(msgspec.Struct):
         for key in STOPS:
             self.stops.setdefault(key, Series([0] * (len(self.stop_bounds) + 1)))
 
-    def add(self, server: str, event: Event, at: datetime) -> None:
-        """*at*: when it was recorded. Of a start or stop that this has not seen begin, nothing is known."""
+    def add(self, server: str, event: Event, at: datetime) -> tuple[str, float] | None:
+        """*at*: when it was recorded. Of a start or stop that this has not seen begin, nothing is known.
+
+        If a start has ended with it: what it counts as, and seconds.
+        """
         match event:
             case SpawnRequested():
                 self.starting[server] = Wish(at=event.at, retries=event.retries)
             case ServerResponded():
-                self._spawned(server, "success", "", at)
+                return self._spawned(server, "success", "", at)
             case SpawnFailed():
-                self._spawned(server, *outcome(event.failure), at)
+                return self._spawned(server, *outcome(event.failure), at)
             case AttemptLost():
                 # The next attempt, if there is one, is of the same start.
                 if (wish := self.starting.get(server)) and wish.retries <= 0:
-                    self._spawned(server, "error", "lost", at)
+                    return self._spawned(server, "error", "lost", at)
             case StopRequested():
                 self.stopping[server] = Stop(at=at, deadline=event.deadline)
             case ServerStopped():
                 self._stopped(server, at)
             case _:
                 pass
+        return None
 
-    def _spawned(self, server: str, status: str, reason: str, at: datetime) -> None:
+    def _spawned(self, server: str, status: str, reason: str, at: datetime) -> tuple[str, float] | None:
         if (wish := self.starting.pop(server, None)) is None:
-            return
+            return None
         key = f"{status} {reason}"
         if key not in self.spawns and len(self.spawns) >= MOST_REASONS:
             key = f"{status} other"
         series = self.spawns.setdefault(key, Series([0] * (len(self.spawn_bounds) + 1)))
-        _count(series, self.spawn_bounds, (at - wish.at).total_seconds())
+        seconds = max(0.0, (at - wish.at).total_seconds())
+        _count(series, self.spawn_bounds, seconds)
+        return key, seconds
 
     def _stopped(self, server: str, at: datetime) -> None:
         """Whatever took longer than it had has failed: nobody knows whether it has ended."""
@@ -134,9 +142,14 @@ def outcome(failure: Failure) -> tuple[str, str]:
 
     A reason that is none of ours is of an exception that refuses on purpose (SpawnException), whatever its status.
     """
-    reason = failure.reason if _TAG.fullmatch(failure.reason) else "other"
+    reason = tag(failure.reason)
     status = "error" if failure.reason in ERRORS and failure.status >= 500 else "failure"
     return status, "" if reason == "error" else reason
+
+
+def tag(reason: str) -> str:
+    """*reason*, or "other" for what only a plug-in can have called one."""
+    return reason if _TAG.fullmatch(reason) else "other"
 
 
 def _count(series: Series, bounds: tuple[float, ...], seconds: float) -> None:
@@ -146,12 +159,13 @@ def _count(series: Series, bounds: tuple[float, ...], seconds: float) -> None:
 
 
 class Durations:
-    """One reader of the log. `news` must not be called by two at the same time."""
+    """One reader of the log. `news` must not be called by two at the same time. `exemplars`: of starts."""
 
     def __init__(self, spawn_bounds: tuple[float, ...], stop_bounds: tuple[float, ...]) -> None:
         self._empty = Tally(spawn_bounds, stop_bounds)
         self._tally: Tally | None = None
         self._kept = 0
+        self.exemplars: Exemplars = {}
         # It knows nobody's key: names in events stay sealed.
         self._vault = Vault(Fernet.generate_key().decode())
 
@@ -165,12 +179,18 @@ class Durations:
         for until in _windows(tally.position, head):
             rows = await pool.fetch(_NEWS, tally.position, until, kinds)
             for record in map(recorded, rows):
-                tally.add(record.id, decode(record, self._vault), record.recorded_at)
+                if ended := tally.add(record.id, decode(record, self._vault), record.recorded_at):
+                    self._remember(*ended, record)
             tally.position = until
         if tally.position - self._kept >= WORTH_KEEPING:
             await pool.execute(_KEEP, READER, tally.position, msgspec.json.encode(tally).decode())
             self._kept = tally.position
         return tally
+
+    def _remember(self, key: str, seconds: float, record: Recorded) -> None:
+        if trace := sampled_id(record.context.traceparent):
+            place = tuple(key.split(" ")), bisect_left(self._empty.spawn_bounds, seconds)
+            self.exemplars[place] = Exemplar(trace, seconds, record.recorded_at.timestamp())
 
     async def _load(self, pool: "asyncpg.Pool[asyncpg.Record]", head: int) -> Tally:
         """What was kept, unless it was counted with other bounds: then the whole log is read once more."""

@@ -9,15 +9,15 @@ from datetime import timedelta
 import asyncpg
 import structlog
 
+from hubbub import sessions
 from hubbub.domain.code import ExpireCode
 from hubbub.domain.message import Command
-from hubbub.domain.session import CloseSession
 from hubbub.domain.share_code import RevokeShareCode
 from hubbub.domain.token import RevokeToken
 from hubbub.eventlog import Context
 from hubbub.handle import Committer
 from hubbub.transaction import Parked, Transaction
-from hubbub.views import CODES, SESSIONS, SHARE_CODES, TOKENS, View
+from hubbub.views import CODES, SHARE_CODES, TOKENS, View
 
 log = structlog.get_logger()
 
@@ -51,16 +51,27 @@ _OLD_TURNS = """
 #: What is over, and what ends it. A view's table, unless a query says which.
 KINDS: tuple[tuple[View, str, Command], ...] = (
     (CODES, "", ExpireCode()),
-    (SESSIONS, "", CloseSession(reason="expired")),
     (TOKENS, "", RevokeToken(reason="expired")),
     (TOKENS, _ORPHANED_TOKENS, RevokeToken(reason="server stopped")),
     (SHARE_CODES, "", RevokeShareCode(reason="expired")),
 )
 
 
-async def expire(pool: "asyncpg.Pool[asyncpg.Record]", committer: Committer) -> int:
-    """How much was ended. A stream that this release cannot read holds up its own kind alone."""
-    ended = 0
+# What an idle session had given out ends with it. Tokens of one that has lasted for as long as it may have a time of
+# their own.
+_OVER = "select id from sessions where expires_at < now() limit $1"
+_IDLE = """
+    select x.id from activity a join sessions x on x.id = substr(a.subject, 9)
+    where a.subject like 'session:%' and a.at < now() - make_interval(secs => $2) limit $1
+"""
+
+
+async def expire(pool: "asyncpg.Pool[asyncpg.Record]", committer: Committer, *, idle: float = 0) -> int:
+    """How much was ended. A stream that this release cannot read holds up its own kind alone.
+
+    *idle*: seconds after which a session that is not used is over, 0 for none.
+    """
+    ended = await _sessions(pool, committer, idle)
     for view, query, command in KINDS:
         rows = await pool.fetch(query or f"select id from {view.table} where expires_at < now() limit $1", AT_ONCE)
         if not rows:
@@ -72,6 +83,24 @@ async def expire(pool: "asyncpg.Pool[asyncpg.Record]", committer: Committer) -> 
     await pool.execute(_OLD_ANSWERS, ANSWERS_KEPT, AT_ONCE)
     await pool.execute(_OLD_TURNS, TURNS_KEPT)
     return ended
+
+
+async def _sessions(pool: "asyncpg.Pool[asyncpg.Record]", committer: Committer, idle: float) -> int:
+    async def body(tx: Transaction) -> int:
+        """Another sweep may have been faster, or whoever they belong to; or it has been used meanwhile."""
+        over = [row["id"] for row in await tx.fetch(_OVER, AT_ONCE)]
+        await sessions.expire(tx, *over)
+        unused = [row["id"] for row in await tx.fetch(_IDLE, AT_ONCE, idle)] if idle else []
+        await sessions.close(tx, *unused, reason="idle")
+        return len(over) + len(unused)
+
+    if not await pool.fetch(_OVER, 1) and not (idle and await pool.fetch(_IDLE, 1, idle)):
+        return 0
+    try:
+        return await committer.submit(body, Context.of("sweep"))
+    except Parked as error:
+        log.warning("sweep.parked", kind="sessions", error=str(error))
+        return 0
 
 
 async def _end(committer: Committer, view: View, ids: Sequence[str], command: Command) -> int:

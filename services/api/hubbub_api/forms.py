@@ -18,7 +18,7 @@ from hubbub.sections import class_names
 log = structlog.get_logger()
 
 #: Seconds until some worker has taken a question, and until one of them has answered it: it gives up after 30.
-TAKEN_WITHIN = 3.0
+TAKEN_WITHIN = 8.0
 ANSWERED_WITHIN = 35.0
 
 #: Seconds after which another worker is asked: the first may hang.

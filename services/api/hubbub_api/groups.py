@@ -23,9 +23,8 @@ from hubbub.web.request import GATE, ApiError, identify, require, require_any
 from hubbub_api.answers import answer, asked, body_of, object_of, page_of, shaped
 from hubbub_api.commit import commit
 from hubbub_api.endpoint import LONG_LIST, Endpoints
-from hubbub_api.keys import VIEWS
+from hubbub_api.past import AsOf, PagingThen, then
 from hubbub_api.removal import remove_group
-from hubbub_api.schemas import Paging
 from hubbub_api.views import Views
 
 routes = Endpoints("groups")
@@ -66,14 +65,14 @@ class SomeUsers(NewGroup, kw_only=True):
     users: list[str]
 
 
-@routes.get("/groups", scopes=("list:groups",), query=Paging, answers={200: list[Group]})
+@routes.get("/groups", scopes=("list:groups",), query=PagingThen, answers={200: list[Group]})
 async def listing(request: web.Request) -> web.Response:
     """Lists groups, a page at a time, the oldest first. `total` counts those too that the asker may not see."""
     identity = require_any(await identify(request), "list:groups", filters={"group"})
     page = page_of(request)
     only = scope.filters(identity.scopes, "list:groups")
     names = None if only is None else sorted(only["group"])
-    views = request.app[VIEWS]
+    views, _ = await then(request, identity)
     # Whoever may only list them is spared the look at who is in them.
     rows = await views.fetch(_PAGE, names, scope.held_at_all(identity.scopes, "read:groups"), page.limit, page.offset)
     total = rows[0]["total"] if rows else (await views.fetch("select count(*) from groups"))[0][0]
@@ -97,12 +96,13 @@ async def create_many(request: web.Request) -> web.Response:
     return await commit(request, identity, _making(body.groups, body.users), render)
 
 
-@routes.get("/groups/{group}", scopes=READ_GROUP, answers={200: Group})
+@routes.get("/groups/{group}", scopes=READ_GROUP, query=AsOf, answers={200: Group})
 async def show(request: web.Request) -> web.Response:
     """Shows a group, as far as the asker may see it."""
     name = request.match_info["group"]
     identity = require(await identify(request), *READ_GROUP, group=name)
-    return await _show(request, identity, request.app[VIEWS], name)
+    views, _ = await then(request, identity)
+    return await _show(request, identity, views, name)
 
 
 @routes.post(

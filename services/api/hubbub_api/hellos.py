@@ -8,7 +8,9 @@ import asyncpg
 import msgspec
 import structlog
 
+from hubbub import telling
 from hubbub.config import Options
+from hubbub.counting import POLLS, usable
 from hubbub.domain.message import Rejected, StaleAttempt
 from hubbub.domain.server_messages import LoseAttempt, ReportFound
 from hubbub.domain.server_states import Held as HeldState
@@ -41,7 +43,7 @@ class Hellos:
         """A worker is back: settle everything that the log says it holds, by what it found."""
         _, _, _, _, worker = subject.split(".")
         hello = msgspec.json.decode(payload, type=Hello)
-        if wrong := self._differences(hello.options):
+        if wrong := self._options.differences(hello.options):
             message = f"{', '.join(wrong)}: not as the api has it; all processes need the same configuration"
             return Welcome(refused=Refusal(kind="Invalid", message=message))
         answers = await asyncio.gather(*(self._found(worker, hello.host, found) for found in hello.found))
@@ -54,10 +56,6 @@ class Hellos:
         )
         await leftovers.release(self._pool, worker)
         return Welcome(answers=tuple(answers))
-
-    def _differences(self, options: dict[str, str]) -> list[str]:
-        ours = self._options.hashes
-        return sorted(name for name in options.keys() | ours.keys() if options and options.get(name) != ours.get(name))
 
     async def _found(self, worker: str, host: str, found: Found) -> Answer:
         context = Context.of(f"worker:{worker}")
@@ -83,7 +81,10 @@ class Hellos:
     async def holdings(self, subject: str, payload: bytes) -> Held:
         """The servers that the worker holds and owes something, and those that it only thinks it holds."""
         _, _, _, _, worker = subject.split(".")
-        held = msgspec.json.decode(payload, type=Holdings).held
+        asked = msgspec.json.decode(payload, type=Holdings)
+        held = asked.held
+        if asked.counted is not None:
+            await telling.add(self._pool, usable(asked.counted, (POLLS,)), "spawner-worker", worker)
         rows = await self._pool.fetch("select id, state from servers where holder = $1 and kind <> 'Running'", worker)
         states = {row["id"]: _STATE.decode(row["state"]) for row in rows}
         lost = await self._pool.fetch(_NOT_HELD, list(held), worker) if held else []

@@ -27,7 +27,7 @@ async def myself(request: web.Request) -> web.Response:
 
 
 async def model_of(request: web.Request, identity: Identity) -> Model:
-    """One query at most if the asker may read no servers of their own."""
+    """A query or two at most if the asker may read no servers of their own."""
     tree = request.app[GATE].access.roles.tree
     known = tree.expand(IDENTIFY if identity.kind == "user" else IDENTIFY_SERVICE, **{identity.kind: identity.name})
     views = request.app[VIEWS]
@@ -36,4 +36,5 @@ async def model_of(request: web.Request, identity: Identity) -> Model:
         servers = await views.active(identity.id)
         options = await views.options(servers)
     seeing = replace(identity, scopes=identity.scopes | known)
-    return request.app[MODELS].identity(identity, seeing, servers, options)
+    infos = await views.infos({identity.id: identity.user_info})
+    return request.app[MODELS].identity(identity, seeing, servers, options, infos)

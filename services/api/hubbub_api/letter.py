@@ -10,7 +10,7 @@ from hubbub.bus import LARGEST_PAYLOAD
 
 class Letter:
     """Filled with rows, each with a `size` (bytes); the very first one always fits (see
-    `hubbub_api.servers.LARGEST_OPTIONS`).
+    `hubbub_api.start_options.LARGEST_OPTIONS`).
     """
 
     def __init__(self, largest: int = LARGEST_PAYLOAD) -> None:

@@ -1,41 +1,42 @@
-"""GET /metrics: figures for Prometheus, by JupyterHub's names.
+"""GET /metrics: figures for Prometheus, by JupyterHub's names and ours.
 
-What is true of the whole house comes from the database, whichever api is asked; what a process sees of itself
-(requests, its event loop) is its own.
+Whichever api is asked says the same: what is true of the whole house comes from the database, and so does what each
+process has counted of its own doings (see `hubbub.counting`). No request waits for any of it but this one.
 """
 
 import asyncio
+import gc
+import platform
 import time
-from collections.abc import Mapping, Sequence
-from itertools import accumulate, pairwise
+from bisect import bisect_left
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import asyncpg
 import msgspec
 import structlog
 from aiohttp import web
-from prometheus_client import (
-    CONTENT_TYPE_LATEST,
-    CollectorRegistry,
-    Counter,
-    GCCollector,
-    Histogram,
-    PlatformCollector,
-    ProcessCollector,
-    generate_latest,
-)
-from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 
+from hubbub.away import AWAY
 from hubbub.batch import Batch
+from hubbub.bus import Bus
 from hubbub.config import Options
+from hubbub.counting import ANSWERS, CLAIMS, CSP_REPORTS, LOGOUTS, LOOPS, REPORTS, REQUESTS, STARTUPS, Counts
+from hubbub.rpc import Answers, Claimed
 from hubbub.settings import give_up
+from hubbub.telemetry import sampled_id
+from hubbub.telling import Teller
+from hubbub.vitals import vitals
+from hubbub.web.base import stand_in
 from hubbub.web.request import GATE, identify, require
-from hubbub_api.durations import Durations, Series, Tally
+from hubbub_api import metrics_bus
 from hubbub_api.endpoint import Endpoints
 from hubbub_api.handler_names import name_of
 from hubbub_api.keys import ACTIVITIES, POOL
+from hubbub_api.metrics_house import HouseFigures
+from hubbub_api.metrics_ours import OurFigures, write_vitals
+from hubbub_api.metrics_text import OPENMETRICS, PLAIN, Exemplar, Text
 
 log = structlog.get_logger()
 
@@ -43,34 +44,11 @@ routes = Endpoints("hub")
 
 SPAWN_BOUNDS = (0.5, 1, 2.5, 5, 10, 15, 30, 60, 120, 180, 300, 600)
 STOP_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
-LOOP_BOUNDS = (0.05, 0.055, 0.06, 0.065, 0.07, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+
+Answering = Callable[[str, bytes], Awaitable[msgspec.Struct | None]]
 
 #: Others are "OTHER": clients may call a method what they like.
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-
-#: Seconds that a count of active users is good for: of days, a minute is nothing, and it takes a look at everybody.
-ACTIVE_KEPT = 60.0
-
-#: People are as active as the servers they have (see `hubbub_api.models`).
-_ACTIVE = """
-    select count(*) filter (where at >= now() - interval '24 hours') as "24h",
-           count(*) filter (where at >= now() - interval '7 days') as "7d", count(*) as "30d"
-    from (
-        select id, max(at) as at from (
-            select u.id, a.at from activity a join users u on a.subject = 'user:' || u.id
-            where a.at >= now() - interval '30 days'
-            union all
-            select s.user_id, a.at from activity a join servers s on a.subject = 'server:' || s.id
-            where a.at >= now() - interval '30 days' and s.user_id <> ''
-            union all
-            select user_id, since from servers where kind <> 'Stopped' and user_id <> ''
-        ) signs group by id
-    ) people
-"""
-_TOTALS = """
-    select (select number from counts where what = 'users') as users,
-           (select count(*) from servers where kind = 'Running' and user_id <> '') as running
-"""
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,40 +81,75 @@ def _bounds(environ: Mapping[str, str], name: str, usual: tuple[float, ...]) -> 
 
 
 class Metrics:
-    """What this process sees of itself, and how the house's figures are asked for."""
+    """What this process counts of its own doings, and how all figures are asked for."""
 
     def __init__(self, shape: Shape, options: Options) -> None:
+        self.counts = Counts()
+        self.ours = OurFigures()
         self._shape = shape
         self._options = options
-        self._registry = CollectorRegistry()
-        ProcessCollector(registry=self._registry)
-        PlatformCollector(registry=self._registry)
-        GCCollector(registry=self._registry)
-        about: dict[str, Any] = {"namespace": shape.prefix, "registry": self._registry}
-        self._requests = Histogram(
-            "request_duration_seconds", "How long requests took", ["method", "handler", "code"], **about
-        )
-        self._seen: dict[tuple[str, str, int], Histogram] = {}
-        self.startup = Histogram("hub_startup_duration_seconds", "How long this api took to start", **about)
-        self.csp_reports = Counter("csp_reports", "Reports of pages that broke the rules", **about)
-        self._loop = Histogram(
-            "event_loop_interval_seconds", "How long the event loop went without a turn", buckets=LOOP_BOUNDS, **about
-        )
-        self._durations = Durations(shape.spawn_bounds, shape.stop_bounds)
-        self._active: dict[str, int] = {}
-        self._active_at = 0.0
+        self._names: dict[tuple[str, str, int], tuple[str, str, str]] = {}
+        self._house = HouseFigures(options, shape.spawn_bounds, shape.stop_bounds)
+        self._process = "api"
+        self._bus: Bus | None = None
+        self._teller: Teller | None = None
         self._texts = Batch(self._load, at_once=1)
+
+    def teller(self, pool: "asyncpg.Pool[asyncpg.Record]", process: str, bus: Bus | None = None) -> Teller:
+        """Who tells what is counted here, for as long as it runs. *process*: what this one is called."""
+        self._process, self._bus = process, bus
+        reached = (lambda: bus.connected) if bus else None
+        self._teller = Teller(pool, self.counts, service="api", process=process, bus=reached)
+        return self._teller
+
+    # What is counted ----------------------------------------------------------------------
 
     def answered(self, method: str, shape: str, status: int, seconds: float) -> None:
         """*shape*: the path with `{name}` for each part that varies, so that nobody is named."""
         key = method, shape, status
-        if (series := self._seen.get(key)) is None:
+        if (labels := self._names.get(key)) is None:
             kind = method if method in METHODS else "OTHER"
-            labels = kind, name_of(shape, self._options.hub_prefix), str(status)
-            series = self._requests.labels(*labels)
+            labels = kind, name_of(shape, stand_in(self._options.hub_prefix)), str(status)
             if kind == method:
-                self._seen[key] = series
-        series.observe(seconds)
+                self._names[key] = labels
+        self.counts.note(REQUESTS, labels, seconds)
+        if trace := sampled_id():
+            place = labels, bisect_left(REQUESTS.bounds, seconds)
+            self._house.requests[place] = Exemplar(trace, seconds, time.time())
+
+    def logged_out(self, seconds: float) -> None:
+        self.counts.note(LOGOUTS, (), seconds)
+
+    def began(self, seconds: float) -> None:
+        """This api is ready, after so long."""
+        self.counts.note(STARTUPS, (), seconds)
+
+    def csp_report(self) -> None:
+        self.counts.add(CSP_REPORTS)
+
+    def _answered_bus(self, verb: str, answer: msgspec.Struct | None, seconds: float) -> None:
+        self.counts.note(ANSWERS, (verb,), seconds)
+        if isinstance(answer, Answers):
+            for each in answer.answers:
+                self.counts.add(REPORTS, (each.refused.kind if each.refused else "accepted",))
+        elif isinstance(answer, Claimed):
+            given = {"start": answer.specs, "takeover": answer.inherited, "leftover": answer.leftovers}
+            for what, servers in given.items():
+                if servers:
+                    self.counts.add(CLAIMS, (what,), len(servers))
+
+    def counted(self, verb: str, handler: Answering) -> Answering:
+        """*handler* of requests `hub.rpc.<verb>`, which does not notice."""
+
+        async def answer(subject: str, payload: bytes) -> msgspec.Struct | None:
+            began, reply = time.perf_counter(), None
+            try:
+                reply = await handler(subject, payload)
+                return reply
+            finally:
+                self._answered_bus(verb, reply, time.perf_counter() - began)
+
+        return answer
 
     async def watch_loop(self) -> None:
         """For ever: what keeps the loop from its turns is seen by being late oneself. Run it as a task."""
@@ -149,76 +162,55 @@ class Metrics:
             now = time.perf_counter()
             # Whatever held it up came somewhere within the pause, so less than a pause cannot be told.
             late, last = max(every, now - last - every), now
-            self._loop.observe(late)
+            self.counts.note(LOOPS, (), late)
             if late >= periodic.event_loop_interval_log_threshold:
                 log.warning("loop.late", seconds=round(late, 2))
 
-    async def text(self, pool: "asyncpg.Pool[asyncpg.Record]") -> bytes:
+    # What is said -------------------------------------------------------------------------
+
+    async def text(self, app: web.Application, *, openmetrics: bool = False) -> bytes:
         """All of it. Those who ask at the same time are answered together."""
-        found = await self._texts.get(pool)
+        found = await self._texts.get((app, openmetrics))
         assert found is not None
         return found
 
-    async def _load(self, pools: "Sequence[asyncpg.Pool[asyncpg.Record]]") -> "dict[Any, bytes]":
-        return {pool: await self._text(pool) for pool in pools}
+    async def _load(self, asked: Sequence[tuple[web.Application, bool]]) -> dict[Any, bytes]:
+        return {each: await self._text(*each) for each in asked}
 
-    async def _text(self, pool: "asyncpg.Pool[asyncpg.Record]") -> bytes:
-        house = _House(self._shape.prefix)
-        totals = await pool.fetchrow(_TOTALS)
-        assert totals is not None
-        house.gauge("total_users", "How many users there are", totals["users"])
-        house.gauge("running_servers", "How many servers of people run", totals["running"])
-        if self._options.periodic.active_users_enabled:
-            active = await self._active_users(pool)
-            house.gauge_of("active_users", "How many users were active within the period", "period", active)
-        house.durations(await self._durations.news(pool))
-        registry = CollectorRegistry()
-        registry.register(house)
-        return generate_latest(self._registry) + generate_latest(registry)
+    async def _text(self, app: web.Application, openmetrics: bool) -> bytes:  # noqa: FBT001 - see `_load`
+        text = Text(self._shape.prefix, openmetrics=openmetrics)
+        try:
+            # What is said here must never be lost again: it is first added to what all others will say.
+            await (self._teller or self.teller(app[POOL], self._process)).tell()
+            await self._house.write(text, app[POOL])
+            await self.ours.write(text, app)
+        except (asyncpg.PostgresError, *AWAY) as error:
+            log.warning("metrics.no_database", error=str(error) or type(error).__name__)
+            text = Text(self._shape.prefix, openmetrics=openmetrics)  # nothing by halves
+            write_vitals(text, {("api", self._process): vitals()})
+            text.gauge("hubbub_postgres_up", "Whether Postgres answers", 0)
+        else:
+            text.gauge("hubbub_postgres_up", "Whether Postgres answers", 1)
+        if self._bus is not None:
+            await metrics_bus.write(text, self._bus, list(self._options.pools))
+        self._write_python(text)
+        return text.bytes()
 
-    async def _active_users(self, pool: "asyncpg.Pool[asyncpg.Record]") -> dict[str, int]:
-        now = time.monotonic()
-        if not self._active or now - self._active_at >= ACTIVE_KEPT:
-            row = await pool.fetchrow(_ACTIVE)
-            assert row is not None
-            self._active, self._active_at = dict(row), now
-        return self._active
-
-
-class _House(Collector):
-    """Figures that were asked for just now."""
-
-    def __init__(self, prefix: str) -> None:
-        self._prefix = prefix
-        self._found: list[Metric] = []
-
-    def collect(self) -> list[Metric]:
-        return self._found
-
-    def gauge(self, name: str, words: str, value: int) -> None:
-        self._found.append(GaugeMetricFamily(f"{self._prefix}_{name}", words, value))
-
-    def gauge_of(self, name: str, words: str, label: str, values: Mapping[str, int]) -> None:
-        family = GaugeMetricFamily(f"{self._prefix}_{name}", words, labels=[label])
-        for which, value in values.items():
-            family.add_metric([which], value)
-        self._found.append(family)
-
-    def durations(self, tally: Tally) -> None:
-        spawns = HistogramMetricFamily(
-            f"{self._prefix}_server_spawn_duration_seconds", "How long starts took", labels=["status", "reason"]
-        )
-        for key, series in tally.spawns.items():
-            spawns.add_metric(key.split(" "), _cumulated(series, tally.spawn_bounds), series.seconds)
-        stops = HistogramMetricFamily(f"{self._prefix}_server_stop_seconds", "How long stops took", labels=["status"])
-        for key, series in tally.stops.items():
-            stops.add_metric([key], _cumulated(series, tally.stop_bounds), series.seconds)
-        self._found += [spawns, stops]
+    def _write_python(self, text: Text) -> None:
+        """Of the process that answers."""
+        version = platform.python_implementation(), platform.python_version()
+        text.gauges("python_info", "Python of the api that answers", ("implementation", "version"), [(version, 1)])
+        stats = gc.get_stats()
+        for name, words in _GARBAGE.items():
+            found = {(self._process, str(generation)): each[name] for generation, each in enumerate(stats)}
+            text.counters(f"python_gc_{words[0]}_total", words[1], ("process", "generation"), found.items())
 
 
-def _cumulated(series: Series, bounds: tuple[float, ...]) -> list[tuple[str, float]]:
-    names = [floatToGoString(bound) for bound in (*bounds, float("inf"))]  # type: ignore[no-untyped-call]
-    return list(zip(names, accumulate(series.counts), strict=True))
+_GARBAGE = {
+    "collected": ("objects_collected", "Objects that were collected as garbage"),
+    "uncollectable": ("objects_uncollectable", "Objects that could not be"),
+    "collections": ("collections", "How often garbage was looked for"),
+}
 
 
 METRICS = web.AppKey("metrics", Metrics)
@@ -231,5 +223,6 @@ async def show(request: web.Request) -> web.Response:
     """
     if request.app[GATE].options.hub.authenticate_prometheus:
         request.app[ACTIVITIES].asks(require(await identify(request), "read:metrics"))
-    text = await request.app[METRICS].text(request.app[POOL])
-    return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
+    openmetrics = "application/openmetrics-text" in request.headers.get("Accept", "")
+    text = await request.app[METRICS].text(request.app, openmetrics=openmetrics)
+    return web.Response(body=text, headers={"Content-Type": OPENMETRICS if openmetrics else PLAIN})

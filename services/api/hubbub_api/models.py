@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from msgspec import UNSET
 
@@ -12,8 +12,8 @@ from hubbub.domain import scope
 from hubbub.domain.message import Json
 from hubbub.domain.names import escape, full_name, prefix
 from hubbub.roles import Roles
-from hubbub_api.activity import Activities, newest
-from hubbub_api.answers import public, stamp
+from hubbub_api.activity import newest
+from hubbub_api.answers import stamp
 from hubbub_api.rows import ServerRow, UserRow, untouched
 from hubbub_api.schemas import IdentifiedService, IdentifiedUser, Server, Service, User
 from hubbub_api.views import Views
@@ -28,6 +28,8 @@ READ_USER = (
 )
 #: A model with any servers at all is only for those who hold one of these in some way.
 WITH_SERVERS = ("read:servers", "read:users")
+#: So is what logins said of people to be shown.
+WITH_INFO = ("read:users", "read:users:name")
 
 
 async def states_for(views: Views, asker: Identity, servers: Iterable[ServerRow]) -> dict[str, Any]:
@@ -36,8 +38,21 @@ async def states_for(views: Views, asker: Identity, servers: Iterable[ServerRow]
     return await views.states(active) if active and scope.held_at_all(asker.scopes, "admin:server_state") else {}
 
 
+async def infos_for(views: Views, asker: Identity, users: Iterable[UserRow]) -> dict[str, Any]:
+    """The `user_info` of *users*, if *asker* may see any."""
+    if not any(scope.held_at_all(asker.scopes, base) for base in WITH_INFO):
+        return {}
+    return await views.infos({user.id: user.user_info for user in users})
+
+
+class Hears(Protocol):
+    """The part of `Activities` that models need."""
+
+    def newer(self, subject: str, stored: datetime | None) -> datetime | None: ...
+
+
 class Models:
-    def __init__(self, options: Options, roles: Roles, activities: Activities) -> None:
+    def __init__(self, options: Options, roles: Roles, activities: Hears) -> None:
         self._options = options
         self._roles = roles
         self._activities = activities
@@ -51,7 +66,10 @@ class Models:
             found = await views.servers_of([user.id for user in users], stopped=stopped)
             all_of_them = [server for servers in found.values() for server in servers]
             options, states = await views.options(all_of_them), await states_for(views, asker, all_of_them)
-        return [self.user(asker, user, found.get(user.id, []), options, states, stopped=stopped) for user in users]
+        infos = await infos_for(views, asker, users)
+        return [
+            self.user(asker, user, found.get(user.id, []), options, states, infos, stopped=stopped) for user in users
+        ]
 
     def user(
         self,
@@ -60,6 +78,7 @@ class Models:
         servers: list[ServerRow],
         options: dict[str, Any],
         states: Mapping[str, Any] = {},
+        infos: Mapping[str, Any] = {},
         *,
         stopped: bool = False,
         as_: type[User] = User,
@@ -76,7 +95,7 @@ class Models:
         if whole or may("read:users:name", "read:roles:users"):
             model.admin = user.admin
         if whole or may("read:users:name"):
-            model.user_info = None
+            model.user_info = infos.get(user.id)
         if whole or may("read:users:groups"):
             model.groups = user.groups
         if whole or may("read:roles:users"):
@@ -102,7 +121,8 @@ class Models:
     def server(self, asker: Identity, server: ServerRow, options: Any = None, state: Any = None) -> Server:
         base_url = self._options.base_url
         place = "server" if not server.name else f"servers/{server.name}"
-        url = server.prefix or prefix(base_url, server.owner, server.name)
+        hosts = self._options.hosts
+        url = hosts.link(server.owner, server.prefix or prefix(base_url, server.owner, server.name))
         progress_url = f"{base_url}hub/api/users/{escape(server.owner)}/{place}/progress"
         empty: Json | None = {} if server.id else None
         return Server(
@@ -117,8 +137,8 @@ class Models:
             url=url,
             user_options=options if options is not None else empty,
             progress_url=progress_url,
-            full_url=public(self._options, url),
-            full_progress_url=public(self._options, progress_url),
+            full_url=hosts.public(url),
+            full_progress_url=hosts.public(progress_url),
             state=(state or empty) if asker.may("admin:server_state", user=server.owner, server=server.name) else UNSET,
         )
 
@@ -127,7 +147,12 @@ class Models:
         return self._activities.newer(f"server:{server.id}", newest([server.last_activity, server.since]))
 
     def identity(
-        self, asker: Identity, seeing: Identity, servers: list[ServerRow], options: dict[str, Any]
+        self,
+        asker: Identity,
+        seeing: Identity,
+        servers: list[ServerRow],
+        options: dict[str, Any],
+        infos: Mapping[str, Any] = {},
     ) -> IdentifiedUser | IdentifiedService:
         """`GET /user`: the asker, as *seeing* (the asker with the scopes of knowing oneself) sees it."""
         about: dict[str, Any] = {
@@ -150,7 +175,7 @@ class Models:
             groups=list(asker.groups),
             granted=list(asker.roles),
         )
-        model = self.user(seeing, row, servers, options, as_=IdentifiedUser, **about)
+        model = self.user(seeing, row, servers, options, infos=infos, as_=IdentifiedUser, **about)
         assert isinstance(model, IdentifiedUser)
         return model
 

@@ -44,11 +44,14 @@ TAGS: Mapping[str, str] = {
     "users": "People, and what the hub knows of them.",
     "servers": "The servers of people: a default one, which has no name but paths of its own, and perhaps named ones.",
     "tokens": "Tokens: secrets with which programs act for a person.",
+    "sessions": "Browsers that are logged in, and logins that were.",
     "groups": "Groups of people, what they hold together, and what is kept about them.",
     "shares": "Who else may use a server.",
     "share-codes": "Codes that give whoever opens them a share of a server.",
     "services": "Programs that work beside the hub, and act with scopes of their own.",
+    "operation": "How the hub is run: pauses, the banner, workers, pools.",
     "plug-ins": "What plug-ins of JupyterHub expect to find.",
+    "events": "What has happened, and who did it.",
     "hub": "The hub itself: its version, its health, its routes, its end.",
     "oauth2": "How servers and services learn who visits them (RFC 6749, authorization code with PKCE).",
 }
@@ -62,7 +65,9 @@ NAMES: Mapping[str, str] = {
     "attempt": "The number of a start.",
     "group": "A group's name.",
     "service": "A service's name.",
+    "worker": "A worker's name.",
     "id": "A token's id, as `a12`.",
+    "session": "A session's id, as `s12`: not the one in the browser's cookie.",
     "token": "A token.",
 }
 
@@ -72,12 +77,14 @@ REFUSALS: Mapping[int, str] = {
     404: "There is no such thing, or it is not for the asker to see.",
     405: "This cannot be done to such a thing.",
     409: "There is one already.",
+    410: "There is no such place in this log: it is another one, ends before, or begins later.",
     413: "The body is too large.",
     422: f"This `{HEADER}` was used for another request.",
     429: "A limit has been reached. `Retry-After`, if it is there, says in how many seconds to try again.",
     500: "It was tried, and failed.",
     502: "The login service did not answer.",
-    503: "What this takes cannot be reached; nothing is known to have been changed.",
+    503: "What this takes cannot be reached, and nothing is known to have been changed; or, with `Retry-After`, starts "
+    "are paused.",
 }
 #: Those of any endpoint that somebody must be known for; the others look at the address alone.
 USUAL = (400, 403, 404, 413, 503)

@@ -33,7 +33,7 @@ routes = Endpoints("servers")
 ONE = "/orphans/{server_id}/{attempt}"
 SCOPE = "admin:servers"
 
-_LISTED = """
+LISTED = """
     select l.*, u.name as user, e.recorded_at, split_part(x.holder, ' ', 1) as worker from (
         select s.id, s.number, s.user_id, s.name, s.kind, l.*, count(*) over () as total from servers s
         cross join lateral json_to_recordset(s.state::json -> 'leftovers')
@@ -82,12 +82,12 @@ async def listing(request: web.Request) -> web.Response:
     """Lists what may be left of attempts that are over, a page at a time. JupyterHub has no such thing."""
     require(await identify(request), SCOPE)
     page, views = page_of(request), request.app[VIEWS]
-    rows = await views.fetch(_LISTED, page.limit, page.offset)
+    rows = await views.fetch(LISTED, page.limit, page.offset)
     total = rows[0]["total"] if rows else (await views.fetch(_TOTAL))[0][0]
-    return page.answer(request, [_model(row) for row in rows], total)
+    return page.answer(request, [model_of(row) for row in rows], total)
 
 
-def _model(row: asyncpg.Record) -> Orphan:
+def model_of(row: asyncpg.Record) -> Orphan:
     reach: Reach = row["reach"] or "process"
     since: datetime | None = row["recorded_at"]
     return Orphan(

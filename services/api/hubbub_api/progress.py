@@ -16,7 +16,7 @@ from hubbub.rpc import READY_EVENT
 from hubbub.web.request import GATE, HEADERS, ApiError, identify, require
 from hubbub_api import ready_event
 from hubbub_api.endpoint import Endpoints
-from hubbub_api.keys import BUS, FOLLOWER, PLACES, VIEWS
+from hubbub_api.keys import BUS, FOLLOWER, LATE, PLACES, VIEWS
 from hubbub_api.places import Place
 from hubbub_api.rows import ServerRow
 from hubbub_api.user_servers import DEFAULT, NAMED, find, target
@@ -64,7 +64,7 @@ async def progress(request: web.Request) -> web.StreamResponse:
 
 
 async def _tell(request: web.Request, response: web.StreamResponse, server: ServerRow) -> None:
-    if last := _last_frame(server):
+    if last := _last_frame(request, server):
         await _send(response, await _hooked(request, server, last))
         return
     await response.write(b"\n\n")
@@ -82,7 +82,8 @@ async def _tell(request: web.Request, response: web.StreamResponse, server: Serv
                 await response.write(b"\n\n")
             else:
                 if frame is None:
-                    await _send(response, await _hooked(request, server, settling.result()))
+                    if last := settling.result():
+                        await _send(response, await _hooked(request, server, last))
                     return
                 await _send(response, frame)
             quiet_since = time.monotonic()
@@ -113,13 +114,17 @@ async def _listen(request: web.Request, server: ServerRow, frames: asyncio.Queue
 async def _settled(
     request: web.Request, server: ServerRow, frames: asyncio.Queue[dict[str, Any] | None]
 ) -> dict[str, Any]:
-    """Wait for the end of the start; the frame that tells it."""
+    """Wait for the end of the start; the frame that tells it. Empty if this api ends first: another can be asked."""
     with request.app[FOLLOWER].watch(server.id) as changed:
         while True:
             now = await request.app[VIEWS].server_by_id(server.id)
-            if now is None or _last_frame(now) or now.pending is None:
+            last = now and _last_frame(request, now)
+            if request.app[LATE].is_set() and not last and now is not None and now.pending is not None:
                 await frames.put(None)
-                return (now and _last_frame(now)) or {"progress": 100, "failed": True, "message": "Spawn cancelled"}
+                return {}
+            if now is None or last or now.pending is None:
+                await frames.put(None)
+                return last or {"progress": 100, "failed": True, "message": "Spawn cancelled"}
             with suppress(TimeoutError):
                 await asyncio.wait_for(changed.wait(), 1.0)
             changed.clear()
@@ -164,9 +169,9 @@ async def _hooked(request: web.Request, server: ServerRow, frame: dict[str, Any]
     return await ready_event.of(request.app[BUS], server) or frame
 
 
-def _last_frame(server: ServerRow) -> dict[str, Any] | None:
+def _last_frame(request: web.Request, server: ServerRow) -> dict[str, Any] | None:
     if server.ready:
-        url = server.prefix
+        url = request.app[GATE].options.hosts.link(server.owner, server.prefix or "")
         return {
             "progress": 100,
             "ready": True,

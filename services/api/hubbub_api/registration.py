@@ -14,6 +14,7 @@ from hubbub.domain.message import AlreadyExists, Invalid, Json, LimitReached
 from hubbub.domain.names import check_service_name
 from hubbub.domain.scope_tree import ADMIN_ROLE
 from hubbub.domain.service import Spec
+from hubbub.hosts import BadHost
 from hubbub.services import BadService, spec_of
 from hubbub.tokens import token_hash
 from hubbub.transaction import Transaction
@@ -62,8 +63,10 @@ def spec(request: web.Request, name: str, body: NewService) -> Spec:
         raise _refused(name, "its api_token must have 8 to 64 characters")
     try:
         check_service_name(name)
-        found = spec_of({**msgspec.structs.asdict(body), "name": name}, request.app[GATE].options.base_url)
-    except (BadService, Invalid) as error:
+        options = request.app[GATE].options
+        found = spec_of({**msgspec.structs.asdict(body), "name": name}, options.base_url)
+        options.hosts.of_service(name)
+    except (BadHost, BadService, Invalid) as error:
         raise _refused(name, str(error)) from None
     if len(msgspec.json.encode(found)) > LARGEST:
         raise _refused(name, f"its description is longer than {LARGEST} bytes of JSON")

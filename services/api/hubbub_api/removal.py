@@ -1,5 +1,6 @@
 """What goes when something goes: nothing is left that a new one of the same name could come into."""
 
+from hubbub import sessions
 from hubbub.domain.code import ExpireCode
 from hubbub.domain.grant import WithdrawRole
 from hubbub.domain.group import DeleteGroup
@@ -7,7 +8,6 @@ from hubbub.domain.member import RemoveMember
 from hubbub.domain.message import Command
 from hubbub.domain.server_messages import DeleteServer
 from hubbub.domain.service import RemoveService
-from hubbub.domain.session import CloseSession
 from hubbub.domain.share import RevokeShare
 from hubbub.domain.share_code import RevokeShareCode
 from hubbub.domain.token import RevokeToken
@@ -20,7 +20,6 @@ from hubbub.views import (
     MEMBERS,
     SERVERS,
     SERVICES,
-    SESSIONS,
     SHARE_CODES,
     SHARES,
     TOKENS,
@@ -39,8 +38,12 @@ async def remove_user(tx: Transaction, user: str) -> None:
     await end_all(tx, GRANTS, "holder", user, WithdrawRole(reason=why))
     await end_all(tx, SHARES, "user_id", user, RevokeShare(reason=why))
     await end_all(tx, TOKENS, "user_id", user, RevokeToken(reason=why))
-    await end_all(tx, SESSIONS, "user_id", user, CloseSession(reason=why))
-    tx.later("delete from vault where key = $1", f"auth_state:{user}")
+    await sessions.close_all(tx, user, reason=why)
+    tx.later("delete from login_attempts where user_id = $1", user)
+    for kind in ("auth_state", "user_info"):
+        tx.later("delete from vault where key = $1", f"{kind}:{user}")
+    tx.later("delete from vouched where user_id = $1", user)
+    tx.later("delete from origins where subject = $1", f"user:{user}")
     tx.forget(user)
 
 

@@ -1,7 +1,7 @@
 """Answers what workers and proxy-syncs report: decided and committed first, then answered with what is true."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 
 import asyncpg
@@ -11,30 +11,49 @@ from cryptography.fernet import InvalidToken, MultiFernet
 
 from hubbub import faults, telemetry
 from hubbub.domain.message import Command, Rejected
-from hubbub.domain.proxy import JoinProxy
-from hubbub.domain.route import AddRoute, RemoveRoute
+from hubbub.domain.proxy import JoinProxy, Mended, NoteCorrections, NotJoined
+from hubbub.domain.route import AddRoute, RemoveRoute, Route
 from hubbub.domain.server_events import ServerCrashed, ServerStarted, ServerStopped
 from hubbub.domain.server_messages import ReportOrphan, ReportOrphanRemoved, ReportStarted
 from hubbub.domain.server_states import Absent, Known
 from hubbub.eventlog import Context
 from hubbub.handle import Committer
 from hubbub.roles import Roles
-from hubbub.route_messages import Routed, RouteReport
+from hubbub.route_messages import Corrected, Routed, RouteReport
 from hubbub.rpc import Answer, Answers, Done, Refusal, Report, Reports, ReportScopes
 from hubbub.transaction import Transaction
 from hubbub.views import PROXIES, ROUTES, SERVERS
-from hubbub_api import leftovers, remains, server_tokens
+from hubbub_api import leftovers, remains, route_figures, server_tokens
 from hubbub_api.tokens import revoke_of
 
 log = structlog.get_logger()
 
 _ENDS = frozenset({"ReportExit", "ReportFailed"})
 
+_LOST = "select position from events where stream = $1 and type = 'ProxyLost' order by version desc limit 1"
+
+# Routes of what is not there any more. What has just been stopped is reported like everything that happens.
+_GONE = """
+    select r.id, r.attempt
+    from routes r left join servers s on s.id = r.server left join services v on v.id = substr(r.server, 9)
+    where r.proxy = $1 and r.server <> 'hub' and case when r.server like 'service:%'
+        then v.id is null and substr(r.server, 9) <> all($2)
+        else s.id is null or s.kind not in ('Running', 'Stopping') end
+"""
+
 
 class ReportBook:
+    """*services*: the names of those of the configuration."""
+
     def __init__(
-        self, pool: "asyncpg.Pool[asyncpg.Record]", committer: Committer, bus_key: MultiFernet, roles: Roles
+        self,
+        pool: "asyncpg.Pool[asyncpg.Record]",
+        committer: Committer,
+        bus_key: MultiFernet,
+        roles: Roles,
+        services: Collection[str],
     ) -> None:
+        self._services = services
         self._pool = pool
         self._committer = committer
         self._bus_key = bus_key
@@ -104,9 +123,49 @@ class ReportBook:
         _, _, _, _, proxy = subject.split(".")
         sent = msgspec.json.decode(payload, type=Routed)
         await asyncio.gather(*(self._route(proxy, report) for report in sent.routes))
+        if sent.corrected is not None:
+            await self._correct(proxy, sent.corrected)
         if sent.joined:
-            await self._committer.execute(PROXIES, proxy, JoinProxy(proxy=proxy), Context.of(f"proxy:{proxy}"))
+            await self._join(proxy, sent)
         return Done()
+
+    async def _correct(self, proxy: str, report: Corrected) -> None:
+        """Once, however often it is reported: the id of the report is that of the command."""
+        id = f"{proxy}.{report.id}"
+        routes = tuple(Mended(server=each.server, found=each.found, made=each.made) for each in report.routes)
+        command = NoteCorrections(proxy=proxy, reason=report.reason, count=report.count, routes=routes)
+
+        async def body(tx: Transaction) -> None:
+            if not await tx.fetch("select from events where command_id = $1 limit 1", id):
+                await tx.act(PROXIES, proxy, command)
+                log.warning("routes.corrected", proxy=proxy, reason=report.reason, routes=report.count)
+
+        context = Context(command=id, correlation=id, actor=f"proxy:{proxy}", traceparent=telemetry.traceparent())
+        await self._committer.submit(body, context, [(PROXIES, proxy)])
+
+    async def _join(self, proxy: str, sent: Routed) -> None:
+        """Everything wanted is there, and nothing else: not what it had when it was last heard of, either.
+
+        What it said before it was lost, and says once more since nobody answered, does not make it count again.
+        """
+        gone = await self._pool.fetch(_GONE, proxy, list(self._services))
+
+        async def body(tx: Transaction) -> None:
+            if isinstance(await tx.state(PROXIES, proxy), NotJoined):
+                lost = await tx.fetch(_LOST, PROXIES.stream(proxy))
+                if lost and 0 <= sent.position < lost[0]["position"]:
+                    log.info("proxy.said_before_it_was_lost", proxy=proxy)
+                    return
+            for row in gone:
+                state = await tx.state(ROUTES, row["id"])
+                if isinstance(state, Route) and state.attempt == row["attempt"]:
+                    await tx.act(ROUTES, row["id"], RemoveRoute(reason="not there any more"))
+            await tx.act(PROXIES, proxy, JoinProxy(proxy=proxy))
+            if sent.figures is not None:
+                await route_figures.add(tx, proxy, sent.figures)
+
+        reads = [(PROXIES, proxy), *((ROUTES, row["id"]) for row in gone)]
+        await self._committer.submit(body, Context.of(f"proxy:{proxy}"), reads)
 
     async def _route(self, proxy: str, report: RouteReport) -> None:
         id = f"{proxy}.{report.server}"

@@ -84,7 +84,7 @@ class ServerRow:
 class UserRow:
     """`granted`: the roles that the user holds besides those that everybody and every administrator has.
 
-    `auth_state`: as the vault has it (see `Views.auth_state`); lists leave it out.
+    `auth_state`, `user_info`: as the vault has them (`Views.auth_state`, `Views.infos`); lists leave the former out.
     """
 
     id: str
@@ -96,6 +96,7 @@ class UserRow:
     groups: list[str]
     granted: list[str]
     auth_state: bytes | None = None
+    user_info: bytes | None = None
 
 
 def server_of(row: asyncpg.Record, prefix: str = "") -> ServerRow:

@@ -1,6 +1,7 @@
 """GET /users/{user}/server/log: the end of what a server has printed, or all that it prints from now on."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -35,7 +36,7 @@ KEEP_ALIVE = 8.0
 RENEW = FOLLOWED_FOR / 3
 WAITING = 64
 """Messages that a listener may be behind, before we part."""
-_PATIENCE = 6.0
+_PATIENCE, _AGAIN = 6.0, 0.2
 _NOTHING = b":\n\n"
 _PLAIN, _EVENTS = "text/plain", "text/event-stream"
 _SCOPE = "admin:server_state"
@@ -81,14 +82,20 @@ def check_reader(identity: Identity | None, owner: str, name: str) -> None:
     require(identity, *enough, user=owner, server=name)
 
 
-async def _ask(request: web.Request, holder: str, word: Word) -> LogTail:
-    try:
-        tail = await request.app[BUS].ask(f"hub.holder.{holder}", word, LogTail, timeout=_PATIENCE)
-    except (BusUnavailable, Remote):
-        raise ApiError(503, "The worker that holds the server does not answer") from None
-    if tail.error:
-        raise ApiError(404, tail.error)
-    return tail
+async def _ask(request: web.Request, holder: str, word: Word, patience: float = _PATIENCE) -> LogTail:
+    """Raises ApiError. A worker that is being restarted is there again within *patience* (seconds)."""
+    ends = time.monotonic() + patience
+    while True:
+        try:
+            tail = await request.app[BUS].ask(f"hub.holder.{holder}", word, LogTail, timeout=_PATIENCE)
+        except (BusUnavailable, Remote):
+            if time.monotonic() >= ends:
+                raise ApiError(503, "The worker that holds the server does not answer") from None
+            await asyncio.sleep(_AGAIN)
+            continue
+        if tail.error:
+            raise ApiError(404, tail.error)
+        return tail
 
 
 async def end_all(app: web.Application) -> None:
@@ -247,7 +254,7 @@ class _Stream:
     async def _finish(self) -> None:
         """All that was sent before the answer to this has come when the answer comes."""
         with suppress(ApiError):
-            await _ask(self.request, self.holder, self.word("unfollow"))
+            await _ask(self.request, self.holder, self.word("unfollow"), patience=0)
         await self._heard.put(None)
 
     async def _may_go_on(self) -> bool:

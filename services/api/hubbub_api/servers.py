@@ -9,11 +9,13 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
-import msgspec
+import structlog
 from aiohttp import web
 
+from hubbub import house
 from hubbub.access import Identity
-from hubbub.domain.message import AlreadyExists, Invalid, NotFound, Rejected
+from hubbub.config import Options
+from hubbub.domain.message import AlreadyExists, NotFound, Rejected
 from hubbub.domain.names import check_display_name, check_server_name, full_name, prefix
 from hubbub.domain.route import RouteAdded
 from hubbub.domain.server_events import ServerCrashed, ServerStopped, SpawnFailed
@@ -21,22 +23,19 @@ from hubbub.domain.server_messages import CreateServer, StartServer, StopServer
 from hubbub.domain.server_states import Stopped
 from hubbub.eventlog import Context
 from hubbub.form_messages import WebRequest
+from hubbub.hosts import BadHost
 from hubbub.rpc import Word
 from hubbub.transaction import Transaction
 from hubbub.views import SERVERS, USERS
-from hubbub.web.request import GATE
-from hubbub_api import limits, remains
+from hubbub.web.request import ARRIVED, GATE, ApiError
+from hubbub_api import limits, quotas, remains, renewal, start_options
 from hubbub_api.idempotency import Kept, Repeated, key_of
-from hubbub_api.keys import ACTIVITIES, BUS, COMMITTER, FOLLOWER, POOL, VIEWS
+from hubbub_api.keys import ACTIVITIES, BUS, COMMITTER, FOLLOWER, LATE, POOL, VIEWS
 from hubbub_api.patience import STOP_SECONDS
-from hubbub_api.pools import asker_of, pool_for
+from hubbub_api.pools import asker_of, pool_for, profile_for
 from hubbub_api.rows import ServerRow, UserRow
 
-#: User options travel to a worker in one message, sealed, perhaps with those of others.
-LARGEST_OPTIONS = 128 * 1024
-
-#: So does the browser's request that a start goes back to.
-LARGEST_REQUEST = 16 * 1024
+log = structlog.get_logger()
 
 _ENDS_A_WAIT_FOR_READY = frozenset(kind.__name__ for kind in (RouteAdded, SpawnFailed, ServerStopped, ServerCrashed))
 _ENDS_A_WAIT_FOR_STOP = frozenset(kind.__name__ for kind in (ServerStopped, ServerCrashed, SpawnFailed))
@@ -54,21 +53,28 @@ async def start(
 ) -> ServerRow:
     """Ask for a server to start; the server once it is ready or failed, or as it is after *patience* seconds.
 
-    Raises Rejected (see `hubbub_api.answers`). One that is on its way up already is left alone. *options*
-    None: those of the last start. *asked*: the browser's request, which the start goes back to.
+    Raises Rejected (see `hubbub_api.answers`), and ApiError if the owner has to log in again first. One that is on its
+    way up already is left alone. *options* None: those of the last start. *asked*: the browser's request, which the
+    start goes back to.
     """
+    owner = await renewal.before_start(request, identity, owner)
     server = await request.app[VIEWS].server(owner.name, name)
     gate = request.app[GATE]
+    _check_host(gate.options, owner.name)
     id = server.id if server else uuid4().hex
     pool = await pool_for(request, owner, server, options)
+    profile = await profile_for(request, server, options)
+    if server is None or not server.active:
+        await quotas.check(request.app[POOL], gate.options.quotas, owner)
 
     async def body(tx: Transaction, id: str, *, new: bool) -> bool:
         await limits.prepare(tx, gate.options)
+        await quotas.prepare(tx, gate.options.quotas, owner)
         if new:
             await _create(tx, request, owner, id, name, display_name)
         state = await tx.state(SERVERS, id)
         if isinstance(state, Stopped):
-            await _keep(tx, owner.id, id, options, asked, new=new)
+            await start_options.keep(tx, owner.id, id, options, asked, new=new)
         command = StartServer(
             at=tx.now,
             pool=pool,
@@ -76,9 +82,13 @@ async def start(
             deadline=tx.now + timedelta(seconds=gate.options.ours.queue_timeout),
             retries=gate.options.ours.spawn_retries,
             asker=asker_of(identity),
+            took=round(max(0.0, time.monotonic() - request[ARRIVED]), 3),
+            profile=profile,
         )
         _, events = await tx.act(SERVERS, id, command)
         if events:
+            await house.admit(tx)
+            quotas.admit(tx, gate.options.quotas, owner)
             await limits.admit(tx, gate.options)
         return bool(events)
 
@@ -98,18 +108,13 @@ async def start(
     return await wait_until_ready(request, now, left) if left > 0 and now.pending == "spawn" else now
 
 
-async def _keep(
-    tx: Transaction, owner: str, id: str, options: dict[str, Any] | None, asked: WebRequest | None, *, new: bool
-) -> None:
-    """What a worker is told of this start. Options are those of the last one unless they are given."""
-    if options is not None or asked is not None:
-        await tx.know(owner)
-    if options is not None:
-        tx.remember(f"options:{id}", owner, packed(options))
-    if asked is not None:
-        tx.remember(f"request:{id}", owner, packed_request(asked))
-    elif not new:
-        tx.later("delete from vault where key = $1", f"request:{id}")
+def _check_host(options: Options, owner: str) -> None:
+    """What nobody could reach is not started."""
+    try:
+        options.hosts.of_user(owner)
+    except BadHost as error:
+        log.error("server.no_host", error=str(error))
+        raise ApiError(500, f"There is no subdomain for servers of {owner}; the log of the hub says why") from None
 
 
 async def create(
@@ -125,7 +130,7 @@ async def create(
     await _create(tx, request, owner, id, name, display_name)
     if options:
         await tx.know(owner.id)
-        tx.remember(f"options:{id}", owner.id, packed(options))
+        tx.remember(f"options:{id}", owner.id, start_options.packed(options))
     return id
 
 
@@ -154,6 +159,8 @@ async def _check_named(tx: Transaction, request: web.Request, owner: UserRow, na
 
 async def check_rename(tx: Transaction, request: web.Request, owner: UserRow, name: str, new: str) -> None:
     """Whether the server *name* may be called *new*. The default one's place is filled anew, so there is one more."""
+    if "\0" in new:  # which Postgres cannot even be asked for
+        check_server_name(new)
     if not new or await tx.fetch("select 1 from servers where user_id = $1 and name = $2", owner.id, new):
         raise AlreadyExists(f"{owner.name} already has a server named {new!r}")
     await _check_named(tx, request, owner, new, one_more=not name)
@@ -185,30 +192,36 @@ async def _commit_on(
         return began
 
     try:
-        began = await request.app[COMMITTER].submit(partial(on, id=id, new=new), context, [(SERVERS, id)])
+        began = await request.app[COMMITTER].submit(partial(on, id=id, new=new), context, [(SERVERS, id), house.KEY])
     except AlreadyExists:
         theirs = await request.app[VIEWS].server(owner.name, name)
         if theirs is None or not new:
             raise
         id = theirs.id
-        began = await request.app[COMMITTER].submit(partial(on, id=id, new=False), context, [(SERVERS, id)])
+        began = await request.app[COMMITTER].submit(partial(on, id=id, new=False), context, [(SERVERS, id), house.KEY])
     if isinstance(began, Kept):
         raise Repeated(began)
     return id, began
 
 
 async def stop(request: web.Request, identity: Identity, server: ServerRow) -> None:
+    """`end` it as *identity* asks for. Raises ApiError if its owner, who asks, has to log in again first."""
+    await renewal.before_stop(request, identity, server)
+    await end(request.app, identity.actor, server)
+
+
+async def end(app: web.Application, actor: str, server: ServerRow) -> None:
     """Ask for a server to stop, or for its start to be cancelled, and tell its holder."""
 
     async def body(tx: Transaction) -> Any:
         deadline = tx.now + timedelta(seconds=STOP_SECONDS)
         return await remains.act(tx, server.id, StopServer(deadline=deadline))
 
-    await request.app[COMMITTER].submit(body, Context.of(identity.actor), [(SERVERS, server.id)])
+    await app[COMMITTER].submit(body, Context.of(actor), [(SERVERS, server.id)])
     if server.holder:
         # Should this word be lost, the holder's own asking finds out a little later.
         word = Word(server=server.id, attempt=server.attempt)
-        await request.app[BUS].signal(f"hub.holder.{server.holder}", word)
+        await app[BUS].signal(f"hub.holder.{server.holder}", word)
 
 
 async def last_holder(request: web.Request, server: ServerRow) -> str | None:
@@ -225,41 +238,23 @@ def slow_stop(request: web.Request) -> float:
     return request.app[GATE].options.ours.slow_stop_timeout
 
 
-def packed(options: dict[str, Any]) -> bytes:
-    """*options* as the vault keeps them. Raises `Invalid` if they are too large."""
-    packed = msgspec.json.encode(options)
-    if len(packed) > LARGEST_OPTIONS:
-        raise Invalid(f"user_options take {len(packed)} bytes; {LARGEST_OPTIONS} are allowed")
-    return packed
-
-
-def packed_request(asked: WebRequest) -> bytes:
-    """*asked* as the vault keeps it, without what has become the options already if that is much."""
-    packed = msgspec.json.encode(asked)
-    if len(packed) > LARGEST_REQUEST:
-        packed = msgspec.json.encode(msgspec.structs.replace(asked, body={}))
-    if len(packed) > LARGEST_REQUEST:
-        packed = msgspec.json.encode(msgspec.structs.replace(asked, body={}, headers=()))
-    return packed
-
-
 async def wait_until_ready(request: web.Request, server: ServerRow, seconds: float) -> ServerRow:
     """The server once it is ready or its start has failed; as it is when *seconds* are over."""
-    return await _wait(request, server, seconds, _ENDS_A_WAIT_FOR_READY, lambda s: s.ready or s.pending != "spawn")
+    return await _wait(request.app, server, seconds, _ENDS_A_WAIT_FOR_READY, lambda s: s.ready or s.pending != "spawn")
 
 
-async def wait_until_stopped(request: web.Request, server: ServerRow, seconds: float) -> ServerRow:
-    return await _wait(request, server, seconds, _ENDS_A_WAIT_FOR_STOP, lambda s: not s.active)
+async def wait_until_stopped(app: web.Application, server: ServerRow, seconds: float) -> ServerRow:
+    return await _wait(app, server, seconds, _ENDS_A_WAIT_FOR_STOP, lambda s: not s.active)
 
 
 async def _wait(
-    request: web.Request, server: ServerRow, seconds: float, types: Collection[str], over: Any
+    app: web.Application, server: ServerRow, seconds: float, types: Collection[str], over: Any
 ) -> ServerRow:
     ends = time.monotonic() + seconds
-    with request.app[FOLLOWER].watch(server.id, types) as changed:
+    with app[FOLLOWER].watch(server.id, types) as changed:
         while True:
-            now = await request.app[VIEWS].server_by_id(server.id)
-            if now is None or over(now) or time.monotonic() >= ends:
+            now = await app[VIEWS].server_by_id(server.id)
+            if now is None or over(now) or time.monotonic() >= ends or app[LATE].is_set():
                 return now or server
             try:
                 # A second at most: readiness can also come by a proxy being lost, which is about no server.

@@ -11,7 +11,7 @@ from hubbub.config import Options
 from hubbub.domain import share, share_code
 from hubbub.domain.names import full_name, prefix
 from hubbub.views import SHARE_CODES, SHARES
-from hubbub_api.answers import Page, public, stamp
+from hubbub_api.answers import Page, stamp
 from hubbub_api.schemas import Stamp
 from hubbub_api.views import READY, Views
 
@@ -95,7 +95,7 @@ def code_model(options: Options, row: asyncpg.Record, as_: Any = ShareCode, **mo
 def new_code_model(options: Options, row: asyncpg.Record, code: str) -> NewShareCode:
     accept = f"{options.hub_prefix}accept-share?code={quote(code)}"
     model: NewShareCode = code_model(
-        options, row, NewShareCode, code=code, accept_url=accept, full_accept_url=public(options, accept)
+        options, row, NewShareCode, code=code, accept_url=accept, full_accept_url=options.hosts.public(accept)
     )
     return model
 
@@ -107,9 +107,10 @@ def state_of_code(row: asyncpg.Record) -> share_code.ShareCode:
 
 
 def _server(options: Options, row: asyncpg.Record) -> SharedServer:
-    url = row["prefix"] or prefix(options.base_url, row["owner"], row["name"])
+    path = row["prefix"] or prefix(options.base_url, row["owner"], row["name"])
+    url = options.hosts.link(row["owner"], path)
     return SharedServer(
-        user=Named(row["owner"]), name=row["name"], url=url, full_url=public(options, url), ready=row["ready"]
+        user=Named(row["owner"]), name=row["name"], url=url, full_url=options.hosts.public(url), ready=row["ready"]
     )
 
 

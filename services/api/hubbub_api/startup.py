@@ -1,8 +1,10 @@
-"""Settles at start what the configuration says: administrators, who holds which role, and groups with who is in them.
+"""Settles at start what the configuration says: administrators, who holds which role, groups with who is in them, and
+who is blocked.
 
 Once for each configuration, not at each start: what people change later through the API stays until the operator
 changes that part of the file. JupyterHub's rules otherwise (contract, 3.3): a kind of holder that a role lists is
-set exactly, one that it leaves out is emptied; groups are made and added to, and nobody is put out of them.
+set exactly, one that it leaves out is emptied; groups are made and added to, and nobody is put out of them. Who is
+blocked loses all of it, whatever else says so, and with it every way in: sessions, tokens, servers that run.
 """
 
 import hashlib
@@ -25,6 +27,7 @@ from hubbub.eventlog import Context
 from hubbub.handle import Committer
 from hubbub.transaction import Transaction
 from hubbub.views import GRANTS, GROUPS, MEMBERS, USERS
+from hubbub_api.blocking import block
 
 log = structlog.get_logger()
 
@@ -49,8 +52,9 @@ class Declared:
 
     @classmethod
     def by(cls, options: Options) -> "Declared":
+        blocked = options.blocked_users
         admins, only_admins = set(options.admin_users), False
-        users = set(user_names(options.hub.api_tokens.values()))
+        users = set(user_names(options.hub.api_tokens.values())) | (options.allowed_users - blocked)
         holders: set[tuple[str, Kind, str]] = set()
         for role in options.hub.load_roles:
             name, named = role["name"], user_names(role.get("users", ()))
@@ -65,9 +69,9 @@ class Declared:
         listed = sorted(role["name"] for role in options.hub.load_roles)
         return cls(
             users=sorted(users | admins),
-            admins=sorted(admins),
+            admins=sorted(admins - blocked),
             only_admins=only_admins,
-            holders=sorted(holders),
+            holders=sorted(each for each in holders if each[1] != "user" or each[2] not in blocked),
             listed=listed,
             known=sorted({*ROLES, *listed}),
         )
@@ -75,10 +79,11 @@ class Declared:
 
 async def settle_configuration(pool: "asyncpg.Pool[asyncpg.Record]", committer: Committer, options: Options) -> None:
     """Safe to run from several processes at once. One query if there is nothing to do."""
-    declared, groups = Declared.by(options), options.groups
+    declared, groups = Declared.by(options), _without(options.groups, options.blocked_users)
     hashes = {
         "roles": _hash(asdict(declared)),
         "groups": _hash({name: (group.users, group.properties) for name, group in groups.items()}),
+        "blocked": _hash(sorted(options.blocked_users)),
     }
 
     async def body(tx: Transaction) -> list[str]:
@@ -88,6 +93,8 @@ async def settle_configuration(pool: "asyncpg.Pool[asyncpg.Record]", committer: 
             await _settle_roles(tx, declared)
         if "groups" in stale:
             await _settle_groups(tx, groups)
+        if "blocked" in stale:
+            await block(tx, options.blocked_users)
         for section in stale:
             tx.later(_SETTLE, section, hashes[section])
         return stale
@@ -96,6 +103,13 @@ async def settle_configuration(pool: "asyncpg.Pool[asyncpg.Record]", committer: 
     if any(settled.get(section) != hash for section, hash in hashes.items()):
         stale = await committer.submit(body, Context.of(SOURCE))
         log.info("configuration.settled", sections=stale)
+
+
+def _without(groups: dict[str, DeclaredGroup], blocked: Collection[str]) -> dict[str, DeclaredGroup]:
+    return {
+        name: msgspec.structs.replace(group, users=[user for user in group.users if user not in blocked])
+        for name, group in groups.items()
+    }
 
 
 _SETTLED = "select section, hash from settled"

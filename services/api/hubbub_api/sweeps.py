@@ -1,7 +1,7 @@
 """Answers pollers: settles whatever is overdue, lost or expired, so that no state lasts for want of news."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import msgspec
@@ -12,20 +12,21 @@ from hubbub.config import Options
 from hubbub.domain.message import Rejected
 from hubbub.domain.proxy import LoseProxy
 from hubbub.domain.server_messages import Failure, GiveUp
-from hubbub.domain.server_states import Held, Known, Server, Spawning
+from hubbub.domain.server_states import Held, Known, Running, Server, Spawning
 from hubbub.eventlog import Context
 from hubbub.handle import Committer
 from hubbub.rpc import Done, Word
 from hubbub.transaction import Transaction
 from hubbub.views import PROXIES, SERVERS
 from hubbub.watch_messages import Activity, Lease, Leased, Sweep, Swept
-from hubbub_api import leases, leftovers, remains
+from hubbub_api import drains, leases, leftovers, remains
 from hubbub_api.activity import Activities
+from hubbub_api.culling import Culling
 from hubbub_api.expiry import expire
 from hubbub_api.hellos import lose
 from hubbub_api.managed import ManagedServices
 from hubbub_api.patience import STOP_SECONDS
-from hubbub_api.views import READY
+from hubbub_api.quota_ends import QuotaEnds
 
 log = structlog.get_logger()
 
@@ -34,17 +35,22 @@ _STATE = msgspec.json.Decoder(Server)
 #: A route overdue for so long means that its proxy-sync is stuck, whatever its heart says.
 ROUTE_PATIENCE = timedelta(seconds=5)
 
-# A managed service has no route of its own attempts (see `hubbub_api.wanted`).
+# People come to it by one proxy at least.
+_REACHED = """
+    exists (select from routes r join proxies o on o.id = r.proxy where r.server = s.id and r.attempt = s.attempt)
+"""
+# A running server that is reached by one proxy is not ended because another is too slow: that one is lost instead. A
+# managed service has no route of its own attempts (see `hubbub_api.wanted`).
 _OVERDUE = f"""
     select id, state from servers s
-    where deadline < now() and (kind = 'Running' and holder is null
-        or not {READY} and not (kind = 'Running' and user_id = '')) limit 200
+    where deadline < now() and (kind <> 'Running' or holder is null or user_id <> '' and not {_REACHED}) limit 200
 """
-# Proxies that have left a running server without its route for too long.
-_STUCK_PROXIES = """
+_IS_REACHED = f"select from servers s where id = $1 and {_REACHED}"
+# Proxies that have left a running server without its route for too long, while others have it.
+_STUCK_PROXIES = f"""
     select distinct p.id from proxies p
     join servers s on s.kind = 'Running' and s.user_id <> '' and s.deadline < now() + $1::interval
-    where not exists (select from routes r where r.id = p.id || '.' || s.id and r.attempt = s.attempt)
+    where not exists (select from routes r where r.id = p.id || '.' || s.id and r.attempt = s.attempt) and {_REACHED}
 """
 
 REASONS = {
@@ -79,6 +85,8 @@ class Sweeps:
         self._options = options
         self._activities = activities
         self._managed = managed
+        self._quotas = QuotaEnds(pool, committer, bus, options)
+        self._culling = Culling(pool, committer, bus, options, activities)
 
     async def lease(self, subject: str, payload: bytes) -> Leased:
         _, _, _, _, holder = subject.split(".")
@@ -87,13 +95,18 @@ class Sweeps:
         return Leased(granted=await leases.take(self._pool, asked.name, holder, seconds))
 
     async def activity(self, subject: str, payload: bytes) -> Done:
-        """What proxies have seen; routes that are no server's are passed over."""
-        heard = msgspec.json.decode(payload, type=Activity).routes
+        """What proxies have seen; routes that are no server's are passed over. It is written down when this answers."""
+        said = msgspec.json.decode(payload, type=Activity)
+        heard = said.routes
         rows = await self._pool.fetch(
             "select id, user_id, prefix from servers where prefix = any($1) and user_id <> ''", list(heard)
         )
         for row in rows:
             self._activities.heard(f"server:{row['id']}", f"user:{row['user_id']}", at=heard[row["prefix"]])
+        now = datetime.now(UTC)
+        for proxy, until in said.told.items():
+            self._activities.heard(f"proxy:{proxy}", at=min(until, now))
+        await self._activities.write()
         return Done()
 
     async def sweep(self, subject: str, payload: bytes) -> Swept:
@@ -108,7 +121,10 @@ class Sweeps:
             await leftovers.release(self._pool, *asked.lost)
         for row in await self._pool.fetch(_OVERDUE):
             settled += await self._give_up(row["id"], _STATE.decode(row["state"]))
-        settled += await expire(self._pool, self._committer)
+        settled += await self._culling.turn(asked.lost)
+        settled += await self._quotas.turn()
+        settled += await drains.end_overdue(self._pool, self._committer, self._bus)
+        settled += await expire(self._pool, self._committer, idle=self._options.ours.session_idle_timeout)
         settled += await self._managed.keep()
         holders = await self._pool.fetch("select distinct holder from servers where holder is not null")
         proxies = await self._pool.fetch("select id from proxies")
@@ -120,7 +136,7 @@ class Sweeps:
 
     async def _stuck(self) -> list[str]:
         # A running server's deadline is when it should have been routed at the very latest.
-        left = timedelta(seconds=self._options.ours.route_timeout) - ROUTE_PATIENCE
+        left = max(timedelta(), timedelta(seconds=self._options.ours.route_timeout) - ROUTE_PATIENCE)
         rows = await self._pool.fetch(_STUCK_PROXIES, left)
         return [row["id"] for row in rows]
 
@@ -154,6 +170,8 @@ class Sweeps:
             state = await tx.state(SERVERS, id)
             if not isinstance(state, Held) or state.deadline > tx.now:
                 return state  # type: ignore[no-any-return]
+            if isinstance(state, Running) and state.holder and await tx.fetch(_IS_REACHED, id):
+                return state
             kind = type(state).__name__
             failure = _why(state)
             deadline = tx.now + timedelta(seconds=STOP_SECONDS)

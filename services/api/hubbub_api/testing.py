@@ -68,7 +68,7 @@ class Worker:
         self._reach: Reach = reach
         specs = Specs(house.pool, app[keys.VAULT], BUS_KEY, self._options, gate.access.roles, {})
         self._claims = Claims(house.pool, house.committer, specs, self._options, Colleagues(1))
-        self._reports = ReportBook(house.pool, house.committer, BUS_KEY, gate.access.roles)
+        self._reports = ReportBook(house.pool, house.committer, BUS_KEY, gate.access.roles, self._options.services)
         self._auth_states = AuthStates(house.committer, BUS_KEY)
 
     async def asks(self, owner: str, name: str = "") -> str:

@@ -6,6 +6,7 @@ import asyncpg
 import msgspec
 from aiohttp import web
 
+from hubbub import legacy
 from hubbub.access import Identity
 from hubbub.domain.names import prefix
 from hubbub.views import TOKENS
@@ -16,9 +17,10 @@ from hubbub_api.schemas import Stamp
 
 STATE = msgspec.json.Decoder(TOKENS.decider.states)
 #: Those of a user ($1) that count yet, for `token_models`.
-ROWS = """
-    select t.id, t.number, t.state, e.recorded_at as created, a.at as last_activity, s.name as server, o.name as owner,
-           v.name as service
+ROWS = f"""
+    select t.id, t.number, t.state, {legacy.created("'token:' || t.id")} as created,
+           a.at as last_activity, s.name as server, o.name as owner,
+           v.name as service, coalesce(s.token = t.id, false) as in_server
     from tokens t join events e on e.position = t.number
     left join activity a on a.subject = 'token:' || t.id
     left join servers s on s.id = t.server and t.server <> '' left join users o on o.id = s.user_id
@@ -69,13 +71,13 @@ async def token_models(request: web.Request, owner: Identity, rows: Sequence[asy
             expires_at=stamp(state.expires_at),
             note=state.note,
             session_id=state.session or None,
-            oauth_client=_client(request, row, state.client),
+            oauth_client=client_in_words(request, row, state.client),
         )
         found.append(token)
     return found
 
 
-def _client(request: web.Request, row: asyncpg.Record, client: str) -> str:
+def client_in_words(request: web.Request, row: asyncpg.Record, client: str) -> str:
     """Whom the token was given to, in words."""
     gate = request.app[GATE]
     if client == "jupyterhub":

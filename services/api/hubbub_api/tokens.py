@@ -140,7 +140,7 @@ async def create(request: web.Request) -> web.Response:
         command = IssueToken(
             user=owner.id,
             hash=token_hash(token),
-            scopes=scopes,
+            scopes=scope.nameless(scopes, user=name),
             note=note,
             expires_at=tx.now + timedelta(seconds=lifetime) if lifetime else None,
         )

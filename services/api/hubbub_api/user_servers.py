@@ -15,7 +15,7 @@ from hubbub.domain.server_states import Spawning
 from hubbub.transaction import Transaction
 from hubbub.views import SERVERS
 from hubbub.web.request import GATE, ApiError, identify, require
-from hubbub_api import servers
+from hubbub_api import servers, start_options
 from hubbub_api.answers import answer, asked, object_of, refuse, shaped
 from hubbub_api.commit import commit
 from hubbub_api.endpoint import Endpoints
@@ -187,7 +187,7 @@ async def patch(request: web.Request) -> web.Response:
         await tx.act(SERVERS, id, RenameServer(name=renamed, display_name=shown))
         if body.user_options is not UNSET:
             await tx.know(user.id)
-            tx.remember(f"options:{id}", user.id, servers.packed(body.user_options))
+            tx.remember(f"options:{id}", user.id, start_options.packed(body.user_options))
         return id
 
     async def render(views: Views, id: str) -> web.Response:
@@ -225,7 +225,7 @@ async def stop(request: web.Request) -> web.Response:
         raise ApiError(404, f"{owner} has no server named {name!r}")
     if server is not None and server.active:
         await servers.stop(request, identity, server)
-        server = await servers.wait_until_stopped(request, server, servers.slow_stop(request))
+        server = await servers.wait_until_stopped(request.app, server, servers.slow_stop(request))
         if server.active:
             return web.Response(status=202, content_type="text/plain")
 

@@ -1,8 +1,6 @@
 """GET, POST /users; GET, POST, PATCH, DELETE /users/{user}."""
 
-from collections.abc import Iterable
 from typing import Annotated, Any
-from uuid import uuid4
 
 import msgspec
 from aiohttp import web
@@ -12,16 +10,17 @@ from hubbub.access import Identity
 from hubbub.domain import scope
 from hubbub.domain.message import AlreadyExists, Invalid, Json
 from hubbub.domain.names import check_user_name, normalize_user_name
-from hubbub.domain.user import CreateUser, RenameUser, SetAdmin
+from hubbub.domain.user import RenameUser, SetAdmin
 from hubbub.transaction import Transaction
 from hubbub.views import USERS
 from hubbub.web.request import ApiError, identify, require, require_any
-from hubbub_api import servers
+from hubbub_api import newcomers, servers
 from hubbub_api.answers import answer, asked, page_of, query_of
 from hubbub_api.commit import commit
 from hubbub_api.endpoint import LONG_LIST, Endpoints
 from hubbub_api.keys import ACTIVITIES, FAREWELLS, MODELS, VIEWS
-from hubbub_api.models import READ_USER, states_for
+from hubbub_api.models import READ_USER, infos_for, states_for
+from hubbub_api.past import AsOf, then
 from hubbub_api.removal import remove_user
 from hubbub_api.rows import UserRow
 from hubbub_api.schemas import Limit, Offset, User, needing, some_of
@@ -36,7 +35,7 @@ STATES = ["active", "ready", "inactive"]
 SORTS = [sign + key for key in ("id", "name", "last_activity") for sign in ("", "-")]
 
 
-class WithStopped(msgspec.Struct, kw_only=True):
+class WithStopped(AsOf, kw_only=True):
     """`include_stopped_servers`: anything but `0` and `false` means yes, and so does nothing at all."""
 
     include_stopped_servers: Annotated[
@@ -107,10 +106,12 @@ async def listing(request: web.Request) -> web.Response:
         raise ApiError(400, f"Unrecognized state filter: {query.state[:50]!r}")
     if query.sort not in SORTS:
         raise ApiError(400, f"Unrecognized sort: {query.sort[:50]!r}")
+    views, models = await then(request, identity)
     if query.sort.endswith("last_activity"):
+        if query.as_of is not None:
+            raise ApiError(400, "as_of: when somebody was active last is only known as it is now")
         await request.app[ACTIVITIES].write()
     only = scope.filters(identity.scopes, "list:users")
-    views = request.app[VIEWS]
     users, total = await views.users(
         names=None if only is None else sorted(only.get("user", ())),
         groups=sorted((only or {}).get("group", ())),
@@ -120,8 +121,8 @@ async def listing(request: web.Request) -> web.Response:
         offset=page.offset,
         limit=page.limit,
     )
-    models = await request.app[MODELS].users(views, identity, users, stopped=query.stopped)
-    return page.answer(request, models, total)
+    shown = await models.users(views, identity, users, stopped=query.stopped)
+    return page.answer(request, shown, total)
 
 
 @routes.post(
@@ -143,13 +144,14 @@ async def create_many(request: web.Request) -> web.Response:
     names = list(dict.fromkeys(normalize_user_name(name) for name in body.usernames))
     if invalid := [name[:50] for name in names if not _is_name(name)]:
         raise ApiError(400, f"Invalid username{'s' if len(invalid) > 1 else ''}: {', '.join(invalid[:20])}")
+    await newcomers.introduce(request, names)
 
     async def make(tx: Transaction) -> list[str]:
         there = {row["name"] for row in await tx.fetch("select name from users where name = any($1)", names)}
         wanted = [name for name in names if name not in there]
         if not wanted:
             raise AlreadyExists(f"All {len(names)} users already exist")
-        await create(tx, wanted, admin=body.admin)
+        await newcomers.create(tx, wanted, admin=body.admin)
         return wanted
 
     async def render(views: Views, made: list[str]) -> web.Response:
@@ -167,15 +169,6 @@ def _is_name(name: str) -> bool:
     return True
 
 
-async def create(tx: Transaction, names: Iterable[str], *, admin: bool) -> None:
-    """New users. Whether the names are free is the caller's to know."""
-    ids = {name: uuid4().hex for name in names}
-    await tx.load([(USERS, id) for id in ids.values()])
-    for name, id in ids.items():
-        tx.welcome(id)
-        await tx.act(USERS, id, CreateUser(user=id, name=name, admin=admin))
-
-
 def _may_grant_admin(identity: Identity, *, admin: bool) -> None:
     if admin and not identity.admin:
         raise ApiError(403, "Only admins can grant admin permissions")
@@ -186,14 +179,15 @@ async def show(request: web.Request) -> web.Response:
     """Shows a user, as far as the asker may see them."""
     name = request.match_info["user"]
     identity = require(await identify(request), *READ_USER, user=name)
-    views, models = request.app[VIEWS], request.app[MODELS]
+    views, models = await then(request, identity)
     stopped = query_of(request, WithStopped).stopped
     found = await views.person(name, stopped=stopped)
     if found is None:
         raise ApiError(404)
     user, theirs = found
     states = await states_for(views, identity, theirs)
-    model = models.user(identity, user, theirs, await views.options(theirs), states, stopped=stopped)
+    infos = await infos_for(views, identity, [user])
+    model = models.user(identity, user, theirs, await views.options(theirs), states, infos, stopped=stopped)
     if model.auth_state is not UNSET:
         model.auth_state = await views.auth_state(user)
     return answer(model)
@@ -214,11 +208,12 @@ async def create_one(request: web.Request) -> web.Response:
     body = await asked(request, NewUser)
     _may_grant_admin(identity, admin=body.admin)
     check_user_name(name)
+    await newcomers.introduce(request, [name], one=True)
 
     async def make(tx: Transaction) -> None:
         if await tx.fetch("select 1 from users where name = $1", name):
             raise AlreadyExists(f"User {name} already exists")
-        await create(tx, [name], admin=body.admin)
+        await newcomers.create(tx, [name], admin=body.admin)
 
     async def render(views: Views, _: None) -> web.Response:
         return answer((await request.app[MODELS].users(views, identity, await views.users_named([name])))[0], 201)
@@ -268,9 +263,11 @@ async def patch(request: web.Request) -> web.Response:
     return await commit(request, identity, change, render, [(USERS, user.id)])
 
 
-@routes.delete("/users/{user}", scopes=("delete:users",), answers={204: None})
+@routes.delete("/users/{user}", scopes=("delete:users",), answers={204: None, 500: None})
 async def remove(request: web.Request) -> web.Response:
-    """Deletes a user. Their servers are stopped; they, the user, and all that is personal in the log are forgotten."""
+    """Deletes a user. Their servers are stopped; they, the user, and all that is personal in the log are forgotten.
+    500: the authenticator, which is told first, cannot have it.
+    """
     name = request.match_info["user"]
     identity = require(await identify(request), "delete:users", user=name)
     user = await find_user(request, name)
@@ -282,9 +279,10 @@ async def remove(request: web.Request) -> web.Response:
     for server in theirs:
         await servers.stop(request, identity, server)
     for server in theirs:
-        gone = await servers.wait_until_stopped(request, server, servers.slow_stop(request))
+        gone = await servers.wait_until_stopped(request.app, server, servers.slow_stop(request))
         if gone.active:
             raise ApiError(400, f"{name}'s server is in the process of stopping, please wait.")
+    await newcomers.take_leave(request, user)
 
     known = (await request.app[VIEWS].servers_of([user.id])).get(user.id, [])
     forgotten = await request.app[FAREWELLS].gather(request.app[VIEWS], user, known)

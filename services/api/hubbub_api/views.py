@@ -7,6 +7,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
+from hubbub import legacy
 from hubbub.batch import Batch
 from hubbub.domain.group import Group
 from hubbub.transaction import Transaction
@@ -19,7 +20,8 @@ READY = """
         select count(*) from routes r join proxies p on p.id = r.proxy
         where r.server = s.id and r.attempt = s.attempt), false))
 """
-_SERVERS = f"""
+#: Servers, with what is shown of them.
+SERVERS_SHOWN = f"""
     select s.id, s.number, s.state, u.name as owner, {READY} as ready, a.at as last_activity, v.value as options
     from servers s join users u on u.id = s.user_id
     left join activity a on a.subject = 'server:' || s.id left join vault v on v.key = 'options:' || s.id
@@ -59,7 +61,7 @@ class Views:
     async def _load_servers(self, names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], ServerRow]:
         wanted = "select * from unnest($1::text[], $2::text[]) as w (owner, name)"
         rows = await self.fetch(
-            f"{_SERVERS} join ({wanted}) w on w.owner = u.name and w.name = s.name",
+            f"{SERVERS_SHOWN} join ({wanted}) w on w.owner = u.name and w.name = s.name",
             [owner for owner, _ in names],
             [name for _, name in names],
         )
@@ -69,13 +71,14 @@ class Views:
         return await self._servers_by_id.get(id)
 
     async def _load_servers_by_id(self, ids: Sequence[str]) -> dict[str, ServerRow]:
-        return {row["id"]: server_of(row) for row in await self.fetch(f"{_SERVERS} where s.id = any($1)", list(ids))}
+        rows = await self.fetch(f"{SERVERS_SHOWN} where s.id = any($1)", list(ids))
+        return {row["id"]: server_of(row) for row in rows}
 
     async def servers_of(self, users: Iterable[str], *, stopped: bool = True) -> dict[str, list[ServerRow]]:
         """By the users' ids; without stopped ones unless asked for."""
         # Spelled so that these users' servers are looked up, not all that are active gone through.
         only = "" if stopped else " and s.kind || '' <> 'Stopped'"
-        rows = await self.fetch(f"{_SERVERS} where s.user_id = any($1){only} order by s.number", list(users))
+        rows = await self.fetch(f"{SERVERS_SHOWN} where s.user_id = any($1){only} order by s.number", list(users))
         found: defaultdict[str, list[ServerRow]] = defaultdict(list)
         for row in rows:
             server = server_of(row)
@@ -108,6 +111,15 @@ class Views:
         await self._vault.load(self._source, [user.id])
         data = self._vault.open_bytes(user.id, user.auth_state)
         return None if data is None else msgspec.json.decode(data)
+
+    async def infos(self, sealed: Mapping[str, bytes | None]) -> dict[str, Any]:
+        """What logins said of users to be shown (`user_info`), by id; *sealed* as the vault has it. Who has none is
+        left out. No query if their keys are known.
+        """
+        given = {user: value for user, value in sealed.items() if value is not None}
+        await self._vault.load(self._source, given)
+        opened = {user: self._vault.open_bytes(user, value) for user, value in given.items()}
+        return {user: msgspec.json.decode(data) for user, data in opened.items() if data is not None}
 
     async def _opened(self, sealed: Mapping[ServerRow, bytes]) -> dict[str, Any]:
         """By server id."""
@@ -189,7 +201,7 @@ class Views:
             values += [list(names), list(groups)]
             where.append(f"(u.name = any($1) or u.id in ({_IN_GROUPS}))")
         if name_filter:
-            values.append(f"%{_escaped(name_filter.lower())}%")
+            values.append(f"%{escaped(name_filter.lower())}%")
             where.append(f"lower(u.name) like ${len(values)}")
         if state:
             where.append(_BY_STATE[state])
@@ -202,10 +214,12 @@ class Views:
         heard = "left join activity a on a.subject = 'user:' || u.id" if by == "last_activity" else ""
         values.append(offset)
         rows = await self.fetch(
-            f"select q.*, e.recorded_at as created, a.at as last_activity, {_held_by('q')} from ("
+            f"select q.*, {_CREATED.format('q')} as created, a.at as last_activity, i.value as user_info,"
+            f" {_held_by('q')} from ("
             f" select u.id, u.number, u.name, u.admin, {total} as total from users u {heard} where {condition}"
             f" order by {inner} limit {int(limit)} offset ${len(values)}"
             f") q join events e on e.position = q.number left join activity a on a.subject = 'user:' || q.id"
+            f" left join vault i on i.key = 'user_info:' || q.id"
             f" order by {outer}",
             *values,
         )
@@ -229,12 +243,14 @@ _SERVICE_STATES = """
     select s.id, s.name, v.value from servers s join vault v on v.key = 'state:' || s.id
     where s.user_id = '' and s.kind in ('Started', 'Running')
 """
+_CREATED = legacy.created("'user:' || {}.id")
 _IN_GROUPS = "select m.user_id from members m join groups g on g.id = m.group_id where g.name = any($2)"
 _USERS = f"""
-    select u.id, u.number, u.name, u.admin, e.recorded_at as created, a.at as last_activity, x.value as auth_state,
-           {_held_by("u")}
+    select u.id, u.number, u.name, u.admin, {_CREATED.format("u")} as created, a.at as last_activity,
+           x.value as auth_state, i.value as user_info, {_held_by("u")}
     from users u join events e on e.position = u.number
     left join activity a on a.subject = 'user:' || u.id left join vault x on x.key = 'auth_state:' || u.id
+    left join vault i on i.key = 'user_info:' || u.id
 """
 _PERSON = f"""
     select p.*, s.id as server_id, s.number as server_number, s.state as server_state, p.name as server_owner,
@@ -253,11 +269,12 @@ _ORDERS = {
     ),
 }
 _BY_STATE = {
-    "active": "exists (select from servers s where s.user_id = u.id and s.kind <> 'Stopped')",
-    "ready": f"exists (select from servers s where s.user_id = u.id and {READY})",
-    "inactive": "not exists (select from servers s where s.user_id = u.id and s.kind <> 'Stopped')",
+    "active": "u.id in (select s.user_id from active_servers s)",
+    "ready": f"u.id in (select s.user_id from active_servers s where {READY})",
+    "inactive": "u.id not in (select s.user_id from active_servers s)",
 }
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """*text* for LIKE, where it stands for itself."""
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

@@ -1,14 +1,18 @@
 """Answers proxy-syncs: which routes should there be?"""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import asyncpg
 import msgspec
+import structlog
 
 from hubbub.config import Options
+from hubbub.hosts import BadHost
 from hubbub.route_messages import Routes, Wanted, WantRoutes
 from hubbub_api import registry
 from hubbub_api.registry import Entry
+
+log = structlog.get_logger()
 
 #: So that a page stays well below what the bus carries in one message.
 PAGE = 500
@@ -38,7 +42,7 @@ class WantedRoutes:
         if asked.after.startswith(SERVICES):
             return await self._more_services(asked)
         rows = await self._pool.fetch(_RUNNING, only, asked.after, PAGE)
-        found = [self._server(row) for row in rows if row["id"] is not None]
+        found = [wanted for row in rows if row["id"] is not None and (wanted := self._server(row))]
         following = rows[-1]["id"] if len(rows) == PAGE else ""
         if only is not None:
             found += await self._services_of(only)
@@ -47,16 +51,21 @@ class WantedRoutes:
             following = following or f"{SERVICES}0"
         return Routes(wanted=tuple(found), position=rows[0]["position"], epoch=rows[0]["epoch"], next=following)
 
-    def _server(self, row: asyncpg.Record) -> Wanted:
+    def _server(self, row: asyncpg.Record) -> Wanted | None:
+        """None if the operator's hook has no host for its owner: nobody else is to go without a route for that."""
         data: dict[str, str | bool] = {"user": row["owner"], "server_name": row["name"]}
-        return Wanted(server=row["id"], attempt=row["attempt"], spec=row["prefix"], target=row["url"], data=data)
+        try:
+            spec = self._options.hosts.spec_of_server(row["owner"], row["prefix"])
+        except BadHost as error:
+            log.error("route.no_host", server=row["id"], error=str(error))
+            return None
+        return Wanted(server=row["id"], attempt=row["attempt"], spec=spec, target=row["url"], data=data)
 
     def _own(self) -> list[Wanted]:
         options = self._options
-        own = [
-            Wanted(server="hub", attempt=0, spec=options.base_url, target=options.hub_connect_url, data={"hub": True})
-        ]
-        own += [self._service(entry) for entry in registry.configured(options) if entry.target]
+        spec = options.hosts.hub_routespec
+        own = [Wanted(server="hub", attempt=0, spec=spec, target=options.hub_connect_url, data={"hub": True})]
+        own += self._services(registry.configured(options))
         own += [
             Wanted(server=f"extra:{spec}", attempt=0, spec=spec, target=target, data={"extra": True})
             for spec, target in options.proxy.extra_routes.items()
@@ -76,13 +85,18 @@ class WantedRoutes:
 
     def _registered(self, entries: Sequence[Entry]) -> list[Wanted]:
         names = self._options.services
-        return [self._service(entry) for entry in entries if entry.target and entry.spec.name not in names]
+        return self._services(entry for entry in entries if entry.spec.name not in names)
 
-    def _service(self, entry: Entry) -> Wanted:
-        return Wanted(
-            server=entry.owner,
-            attempt=0,
-            spec=entry.prefix(self._options.base_url),
-            target=entry.target,
-            data={"service": entry.spec.name},
-        )
+    def _services(self, entries: Iterable[Entry]) -> list[Wanted]:
+        found = (self._service(entry) for entry in entries if entry.target)
+        return [wanted for wanted in found if wanted]
+
+    def _service(self, entry: Entry) -> Wanted | None:
+        """As `_server`."""
+        name = entry.spec.name
+        try:
+            spec = self._options.hosts.spec_of_service(name, entry.prefix(self._options.base_url))
+        except BadHost as error:
+            log.error("route.no_host", service=name, error=str(error))
+            return None
+        return Wanted(server=entry.owner, attempt=0, spec=spec, target=entry.target, data={"service": name})

@@ -78,7 +78,7 @@ class Api:
         self.specs = Specs(pool, house.vault, MultiFernet([Fernet(KEY)]), self.options, roles, known)
         self.claims = Claims(pool, committer, self.specs, self.options, Colleagues(1))
         self.sweeps = Sweeps(pool, committer, self.bus, self.options, Activities(pool), self.services)
-        self.reports = ReportBook(pool, committer, MultiFernet([Fernet(KEY)]), roles)
+        self.reports = ReportBook(pool, committer, MultiFernet([Fernet(KEY)]), roles, ())
 
 
 class House:

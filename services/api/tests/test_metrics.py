@@ -2,15 +2,18 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from traitlets.config import Config
 
 from hubbub.config import ConfigError, Options
+from hubbub.counting import LOOPS
 from hubbub.domain.server_events import (
     AttemptLost,
     ServerResponded,
@@ -34,7 +37,7 @@ from hubbub.domain.server_messages import (
 from hubbub.eventlog import Context
 from hubbub.testing.eventually import eventually
 from hubbub.views import SERVERS
-from hubbub_api import durations, metrics
+from hubbub_api import durations, metrics_house
 from hubbub_api.durations import Tally
 from hubbub_api.handler_names import name_of
 from hubbub_api.metrics import METRICS, Metrics, Shape
@@ -150,7 +153,7 @@ async def test_not_everybody_is_looked_at_each_time(house, monkeypatch):
     assert (await figures(house))["active_users", "24h"] == 0
     await heard(house, f"user:{(await house.views.user('ada')).id}", 0)
     assert (await figures(house))["active_users", "24h"] == 0
-    monkeypatch.setattr(metrics, "ACTIVE_KEPT", 0.0)
+    monkeypatch.setattr(metrics_house, "ACTIVE_KEPT", 0.0)
     assert (await figures(house))["active_users", "24h"] == 1
 
 
@@ -219,12 +222,12 @@ async def test_many_who_ask_at_once_are_answered_by_few_questions(house, monkeyp
     ours, asked = house.client.server.app[METRICS], []
     text = ours._text
 
-    async def counting(pool):
-        asked.append(pool)
-        return await text(pool)
+    async def counting(*arguments):
+        asked.append(arguments)
+        return await text(*arguments)
 
     monkeypatch.setattr(ours, "_text", counting)
-    answers = await asyncio.gather(*(ours.text(house.pool) for _ in range(50)))
+    answers = await asyncio.gather(*(ours.text(house.client.app) for _ in range(50)))
     assert (len(asked), len(set(answers))) == (1, 1)
 
 
@@ -373,7 +376,9 @@ async def test_a_page_that_breaks_the_rules_is_counted(house):
 @unguarded
 async def test_the_process_is_in_it(house):
     found = await figures(house)
-    assert found["process_resident_memory_bytes",] > 0
+    assert found["process_resident_memory_bytes", "api", "api"] > 0
+    assert found["process_cpu_seconds_total", "api", "api"] > 0
+    assert found["process_start_time_seconds", "api", "api"] == pytest.approx(psutil.Process().create_time(), abs=2)
     assert ("hub_startup_duration_seconds_count",) in found
     assert any(key[0] == "python_info" for key in found)
 
@@ -382,13 +387,15 @@ async def test_a_loop_without_turns_is_seen(monkeypatch):
     traits = Config({"PeriodicMetricsCollector": {"event_loop_interval_resolution": 0.001}})
     ours = Metrics(Shape(), Options(traits))
     watching = asyncio.create_task(ours.watch_loop())
-    seen = ours._loop._buckets
 
-    def longer() -> float:
-        return sum(bucket.get() for bucket in seen[6:])  # above 75 ms
+    def seen() -> Sequence[int]:
+        return ours.counts._of(LOOPS, ())[0]
+
+    def longer() -> int:
+        return sum(seen()[6:])  # above 75 ms
 
     try:
-        await eventually(seen[0].get)
+        await eventually(lambda: seen()[0])
         before = longer()
         time.sleep(0.2)  # noqa: ASYNC251 - holds the loop up, on purpose
         await eventually(lambda: longer() > before)
@@ -421,7 +428,7 @@ async def test_prefix_and_bounds_are_the_operators(environment, house):
 
 async def test_people_need_not_be_counted_by_their_activity(house):
     traits = Config({"PeriodicMetricsCollector": {"active_users_enabled": False}})
-    text = (await Metrics(Shape(), Options(traits)).text(house.pool)).decode()
+    text = (await Metrics(Shape(), Options(traits)).text(house.client.app)).decode()
     assert "jupyterhub_total_users" in text and "active_users" not in text
 
 

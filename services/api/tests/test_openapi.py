@@ -14,8 +14,8 @@ from hubbub.access import Identity
 from hubbub.domain.scope_tree import BUILT_IN
 from hubbub.web.request import GATE
 from hubbub_api import openapi
-from hubbub_api.app import TABLES
 from hubbub_api.endpoint import Endpoint
+from hubbub_api.tables import TABLES
 
 PREFIX = "/hub/api"
 ENDPOINTS = [endpoint for table in TABLES for endpoint in table]

@@ -200,3 +200,7 @@ async def test_what_is_not_there_is_said_on_a_page(house):
     assert (answer.status, "<h1>Service Unavailable</h1>" in await answer.text()) == (200, True)
     assert (await house.ask("/hub/error/599")).status == 200
     assert (await house.ask("/hub/security/csp-report", method="POST", data="x" * 10_000)).status == 204
+
+
+async def test_the_logo_is_ours_unless_the_operator_has_one(house):
+    assert (await house.ask("/hub/logo")).content_type == "image/svg+xml"

@@ -13,6 +13,7 @@ from hubbub.domain.grant import GrantRole, grant_id
 from hubbub.domain.user import SetAdmin
 from hubbub.eventlog import Context
 from hubbub.handle import Committer
+from hubbub.service import end
 from hubbub.testing.postgres import Database
 from hubbub.vault import Vault
 from hubbub.verify import verify
@@ -31,8 +32,9 @@ class Hub:
         self.pool = pool
         self._committers = committers
 
-    async def starts(self, *, times: int = 1, admins: Any = (), **hub: Any) -> None:
-        options = Options(Config({"JupyterHub": hub, "Authenticator": {"admin_users": set(admins)}}))
+    async def starts(self, *, times: int = 1, admins: Any = (), allowed: Any = (), **hub: Any) -> None:
+        people = {"admin_users": set(admins), "allowed_users": set(allowed)}
+        options = Options(Config({"JupyterHub": hub, "Authenticator": people}))
         starting = self._committers[:times]
         await asyncio.gather(*(settle_configuration(self.pool, committer, options) for committer in starting))
 
@@ -75,9 +77,7 @@ async def hub(database: Database):
     async with asyncpg.create_pool(database.api_dsn, min_size=1, max_size=8) as pool:
         yield Hub(database, pool, committers)
         assert await verify(database.api_dsn, KEY) == []
-    for task in running:
-        task.cancel()
-    await asyncio.gather(*running, return_exceptions=True)
+    await end(*running)
 
 
 def role(name: str, **more: Any) -> dict[str, Any]:
@@ -230,3 +230,8 @@ async def test_thousands_are_settled_in_a_few_statements(hub, monkeypatch):
     await hub.starts(load_roles=[role("teacher", users=names)], load_groups={"class": names})
     assert 5 < len(asked) < 20
     assert len(await hub.holders("teacher")) == len((await hub.groups())["class"]) == 2000
+
+
+async def test_whoever_may_log_in_by_name_is_a_user_before_they_do(hub: Hub) -> None:
+    await hub.starts(allowed={"Ada", "bob"}, admins={"root"}, times=2)
+    assert (await hub.users(), await hub.admins()) == (["ada", "bob", "root"], ["root"])

@@ -77,6 +77,12 @@ async def test_a_name_that_a_server_has_is_taken(house, root, name):
     assert await said(house, "/users/ada/servers/one", root, "PATCH", json={"name": name}) == (409, refused)
 
 
+async def test_no_server_is_called_what_the_database_cannot_be_asked_for(house, root):
+    await said(house, "/users/ada/servers/one", root, "PUT")
+    status, body = await said(house, "/users/ada/servers/one", root, "PATCH", json={"name": "a\0b"})
+    assert (status, "name" in body["message"]) == (400, True)
+
+
 @pytest.mark.parametrize("options", [LIMITED], indirect=True)
 async def test_a_default_server_that_gets_a_name_counts(house, root):
     assert (await said(house, "/users/ada/server", root, "PATCH", json={"name": "one"}))[0] == 200

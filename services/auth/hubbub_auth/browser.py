@@ -1,32 +1,19 @@
-"""The browser behind a request: how its address bar reads, and what it is sent back with."""
+"""The browser behind a request: what it sends, and what it is sent back with."""
 
-from typing import Any
-
+import structlog
 from aiohttp import web
-from aiohttp.web_request import FileField
-from multidict import MultiDictProxy
 
 from hubbub.access import Identity
-from hubbub.config import Options
+from hubbub.forwarded import without_port
 from hubbub.web import cookies, xsrf
-from hubbub.web.request import GATE, client_address
+from hubbub.web.posted import Posted, UnreadableForm, posted
+from hubbub.web.request import GATE, client_address, cookie_options, host_asked_for
+from hubbub_auth import device
 from hubbub_auth.front import Refused
 
+log = structlog.get_logger()
+
 NO_STORE = {"Cache-Control": "no-store"}
-
-
-def protocol(request: web.Request, options: Options) -> str:
-    """`http` or `https`, as the browser sees it; proxies append, so the first word is the outermost's."""
-    if options.hub.public_url:
-        return options.hub.public_url.partition(":")[0].lower()
-    forwarded = request.headers.get("X-Forwarded-Proto", "").partition(",")[0].strip().lower()
-    return forwarded if forwarded in ("http", "https") else request.scheme
-
-
-def host(request: web.Request, options: Options) -> str:
-    if options.hub.public_url:
-        return options.hub.public_url.partition("//")[2].partition("/")[0]
-    return request.host
 
 
 def go(location: str) -> web.Response:
@@ -34,17 +21,12 @@ def go(location: str) -> web.Response:
     return web.Response(status=302, headers={"Location": location, **NO_STORE})
 
 
-async def form(request: web.Request) -> "MultiDictProxy[str | bytes | bytearray | FileField]":
+async def form(request: web.Request) -> Posted:
     """The fields that came with a request. Raises `Refused` if they cannot be read."""
     try:
-        return await request.post()
-    except (ValueError, LookupError) as error:
+        return await posted(request)
+    except UnreadableForm as error:
         raise Refused(400, "The form cannot be read.") from error
-
-
-def _cookie_options(request: web.Request) -> dict[str, Any]:
-    gate = request.app[GATE]
-    return {"secure": protocol(request, gate.options) == "https", "samesite": "Lax"}
 
 
 def keep_logged_in(
@@ -52,17 +34,11 @@ def keep_logged_in(
 ) -> None:
     """Give the browser its new session, and the XSRF token that goes with it."""
     gate = request.app[GATE]
-    options = gate.options
-    common = _cookie_options(request)
-    cookies.set_login(
-        response,
-        gate.cookie_secret,
-        secret,
-        session,
-        hub_prefix=options.hub_prefix,
-        base_url=options.base_url,
-        secure=common["secure"],
-    )
+    options, common = gate.options, cookie_options(request)
+    host = without_port(host_asked_for(request))
+    if options.hosts.routing and not options.hosts.is_ours(host):  # its browser does not take what is for our domain
+        log.warning("auth.wrong_host", host=host, domain=options.hosts.domain)
+    cookies.set_login(response, gate.cookie_secret, options, secret=secret, session=session, **common)
     bound = xsrf.bound_to(session, hashed, client_address(request), request.headers.get("User-Agent", ""))
     response.set_cookie(xsrf.COOKIE, xsrf.make(gate.cookie_secret, bound), path=options.hub_prefix, **common)
 
@@ -73,5 +49,18 @@ def remind(request: web.Request, response: web.StreamResponse, identity: Identit
     Servers remember a login together with this id: without it they would not notice the log-out at once.
     """
     if request.cookies.get(cookies.SESSION_ID) != identity.session:
-        path = request.app[GATE].options.base_url
-        response.set_cookie(cookies.SESSION_ID, identity.session, path=path, httponly=True, **_cookie_options(request))
+        cookies.set_session(response, request.app[GATE].options, identity.session, **cookie_options(request))
+
+
+def recognize(request: web.Request, response: web.StreamResponse, name: str) -> None:
+    """Let the browser be known by the next time: *name* has just been logged in by (see `hubbub_auth.device`)."""
+    gate = request.app[GATE]
+    value = device.remembered(gate.cookie_secret, known_by(request), name)
+    common = {**cookie_options(request), **cookies.place(gate.options)}
+    cookie, age = cookies.named(gate.options, device.COOKIE), device.DAYS * 86_400
+    response.set_cookie(cookie, value, max_age=age, httponly=True, **common)
+
+
+def known_by(request: web.Request) -> str:
+    """What `recognize` has given to the browser before; empty if nothing."""
+    return request.cookies.get(cookies.named(request.app[GATE].options, device.COOKIE), "")

@@ -3,7 +3,8 @@
 import msgspec
 from aiohttp import web
 
-from hubbub_auth.attempt import RETRY_SECONDS, TOO_MANY, Failed, attempt, is_sensible
+from hubbub_auth.attempt import Failed, attempt, is_sensible
+from hubbub_auth.questions import asked
 
 
 class Credentials(msgspec.Struct):
@@ -17,17 +18,14 @@ async def check(request: web.Request) -> web.Response:
 
     No session begins and no user is made: whoever is not known yet has to log in first.
     """
-    try:
-        fields = msgspec.json.decode(await request.read(), type=Credentials).auth
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return web.json_response({}, status=400)
+    fields = (await asked(request, Credentials)).auth
     fields["username"] = fields.get("username", "").strip()
     if not is_sensible(fields):
         return web.json_response({}, status=403)
     try:
         model = await attempt(request, fields)
     except Failed as failed:
-        if failed.reason == TOO_MANY:
-            return web.json_response({}, status=429, headers={"Retry-After": str(RETRY_SECONDS)})
+        if failed.headers:
+            return web.json_response({}, status=429, headers=failed.headers)
         return web.json_response({}, status=403)
     return web.json_response({"name": model["name"]})

@@ -1,23 +1,27 @@
 """What every request passes through: is it from an api of ours, which trace is it part of, what if it fails."""
 
 import hmac
-import re
+import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 
+import asyncpg
 import structlog
 from aiohttp import web
 
-from hubbub import telemetry
+from hubbub import sessions, telemetry
 from hubbub.away import AWAY
+from hubbub.counting import LOGINS
 from hubbub.handle import LogUnavailable
 from hubbub.web.pages import render
+from hubbub.web.posted import UnreadableForm
 from hubbub.web.request import GATE, IDENTITY, ApiError, standard_headers
+from hubbub_auth.keys import COUNTS, POOL, WENT
 
 log = structlog.get_logger()
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-_TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 UNAVAILABLE = "The hub cannot reach its database at the moment. Please try again in a moment."
 PHRASES = {
@@ -26,6 +30,7 @@ PHRASES = {
     404: "Not found",
     405: "Not possible here",
     413: "Too much at once",
+    429: "Too many at once",
     503: "Not now",
 }
 
@@ -59,13 +64,16 @@ async def front(request: web.Request, handler: Handler) -> web.StreamResponse:
         log.warning("auth.stranger", remote=request.remote)
         return web.json_response({"status": 403, "message": "Reach this service through the hub"}, status=403)
     sent = request.headers.get("traceparent", "")
-    with telemetry.span(
-        f"auth {request.method} {_route(request)}", parent=sent if _TRACEPARENT.fullmatch(sent) else ""
-    ):
+    with telemetry.span(f"auth {request.method} {_route(request)}", parent=sent, kind="server"):
+        began = time.monotonic()
         response = await _answer(request, handler)
+        telemetry.note_answer(request.method, _route(request), response.status)
+        if went := request.get(WENT):
+            request.app[COUNTS].note(LOGINS, (went,), time.monotonic() - began)
+        await in_use(request)
     is_api = response.content_type == "application/json"
     for name, value in standard_headers(gate.options, is_api=is_api).items():
-        response.headers[name] = value
+        response.headers.setdefault(name, value)  # pages of others may say more
     return response
 
 
@@ -74,6 +82,8 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         return await handler(request)
     except Refused as refused:
         return refusal(request, refused.status, refused.message)
+    except UnreadableForm:
+        return refusal(request, 400, "The form cannot be read.")
     except ApiError as error:
         return refusal(request, error.status, error.message or "")
     except web.HTTPException as error:
@@ -84,6 +94,19 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     except Exception:  # the outermost edge
         log.exception("auth.failed", path=request.path)
         return refusal(request, 500, "That is a fault of the hub, not yours; it is in the log.")
+
+
+async def in_use(request: web.Request) -> None:
+    """A session that is asked by has been used; that is written down when it is news."""
+    identity = request.get(IDENTITY)
+    if identity is None or identity.session_used is None:
+        return
+    now, idle = datetime.now(UTC), request.app[GATE].options.ours.session_idle_timeout
+    if now - identity.session_used > sessions.news_after(idle):
+        try:
+            await request.app[POOL].execute(sessions.NOTE, [sessions.subject(identity.session)], [now])
+        except (asyncpg.PostgresError, *AWAY) as error:
+            log.warning("auth.use_not_noted", error=str(error) or type(error).__name__)
 
 
 def _unavailable(request: web.Request) -> web.Response:

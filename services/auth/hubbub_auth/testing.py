@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import hashlib
+import json
 import re
 import secrets
 from contextlib import AsyncExitStack, suppress
@@ -29,14 +30,16 @@ from hubbub.domain.server_messages import ClaimAttempt, CreateServer, StartServe
 from hubbub.domain.service import RegisterService, RemoveService, Spec
 from hubbub.domain.token import IssueToken
 from hubbub.eventlog import Context
+from hubbub.floor import Floor
 from hubbub.handle import Committer
 from hubbub.testing.postgres import Database
 from hubbub.tokens import token_hash
 from hubbub.transaction import Transaction
 from hubbub.vault import Vault
+from hubbub.verify import verify
 from hubbub.views import GRANTS, SERVERS, SERVICES, TOKENS, View
-from hubbub_auth import authenticators
 from hubbub_auth.app import application
+from hubbub_auth.authenticators import configured
 
 COOKIE_SECRET = secrets.token_bytes(32)
 FORWARD_KEY = secrets.token_hex(16)
@@ -67,7 +70,15 @@ def query(location: str) -> dict[str, str]:
 class Answer:
     status: int
     headers: CIMultiDictProxy[str]
-    text: str
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode(errors="replace")
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
 
     @property
     def location(self) -> str:
@@ -89,6 +100,11 @@ class Browser:
         self._server = server
         self._headers = {"X-Hubbub-Forward": FORWARD_KEY, "X-Hubbub-Client": address}
 
+    def at(self, server: TestServer) -> "Browser":
+        """The same browser, sent to another auth of the house from now on."""
+        self._server = server
+        return self
+
     @property
     def host(self) -> str:
         return f"{self._server.host}:{self._server.port}"
@@ -104,7 +120,7 @@ class Browser:
         headers = self._headers | given.pop("headers", {})
         url = URL(f"http://{self.host}{path}", encoded=True)
         async with self._session.request(method, url, headers=headers, allow_redirects=False, **given) as response:
-            return Answer(response.status, response.headers, await response.text())
+            return Answer(response.status, response.headers, await response.read())
 
     async def get(self, path: str, **given: Any) -> Answer:
         return await self.send("GET", path, **given)
@@ -158,6 +174,8 @@ class House:
         self._database = database
         self._vault_key = Fernet.generate_key().decode()
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self.floor = Floor()
+        stack.callback(self.floor.close)
 
     async def pool(self) -> "asyncpg.Pool[asyncpg.Record]":
         """The database, as its owner sees it."""
@@ -165,6 +183,10 @@ class House:
             pool = asyncpg.create_pool(self._database.owner_dsn, min_size=0, max_size=2)
             self._pool = await self._stack.enter_async_context(pool)
         return self._pool
+
+    async def problems(self) -> list[str]:
+        """What is wrong with the log and its views."""
+        return await verify(self._database.owner_dsn, self._vault_key)
 
     async def auth(self, config: dict[str, dict[str, Any]] | None = None) -> TestServer:
         options = Options(Config(config or CONFIG))
@@ -175,12 +197,14 @@ class House:
             options=options,
             pool=pool,
             committer=self.committer(self._database.auth_dsn),
-            authenticator=authenticators.make(options),
+            vault=Vault(self._vault_key),
+            authenticator=configured.make(options, self._database.auth_dsn),
+            floor=self.floor,
             cookie_secret=COOKIE_SECRET,
             forward_key=FORWARD_KEY,
         )
         server = TestServer(app)
-        await server.start_server()
+        await server.start_server(lingering_time=0.5)  # for bodies that were too large to be read
         self._stack.push_async_callback(server.close)
         return server
 

@@ -5,18 +5,17 @@ from tornado.web import HTTPError
 from traitlets.config import Config
 
 from hubbub.config import ConfigError, Options
-from hubbub_auth import authenticators
+from hubbub.floor import Floor
 from hubbub_auth.attempt import FAULT
-from hubbub_auth.authenticators import Authenticator, DummyAuthenticator, SharedPasswordAuthenticator
+from hubbub_auth.authenticators import Authenticator, DummyAuthenticator, SharedPasswordAuthenticator, configured
+from hubbub_auth.hosted import Hosted
 from hubbub_auth.testing import House
 
 USER, ADMIN = "correct horse", "battery staple battery staple battery staple"
 
 
 def made(kind="dummy", hub=None, **sections) -> Authenticator:
-    return authenticators.make(
-        Options(Config({"JupyterHub": {"authenticator_class": kind, **(hub or {})}, **sections}))
-    )
+    return configured.make(Options(Config({"JupyterHub": {"authenticator_class": kind, **(hub or {})}, **sections})))
 
 
 async def model(authenticator, username, password="x"):
@@ -52,13 +51,12 @@ def test_a_class_is_found_by_name_or_is_given(kind, found):
 @pytest.mark.parametrize(
     ("kind", "named"),
     [
-        ("pam", "'pam', which comes with a later release; there are 'dummy' and 'shared-password'"),
         ("nonsense", "'nonsense', which is unknown"),
         ("no.such.module", "'no.such.module', which cannot be imported"),
         ("os.path.nothing", "'os.path.nothing', which cannot be imported"),
-        ("os.path.join", "os.path.join, which is not a subclass"),
-        (dict, "dict, which is not a subclass"),
-        (None, "None, which is not a subclass"),
+        ("os.path.join", "'os.path.join', which is not derived from"),
+        (dict, "builtins.dict, which is not derived from"),
+        (None, "None, which is not derived from"),
     ],
 )
 def test_what_cannot_be_used_is_named(kind, named):
@@ -115,7 +113,7 @@ async def test_who_is_allowed(section, name, is_allowed):
     async def is_known(name: str) -> bool:
         return name == "known"
 
-    authenticator.is_known = is_known
+    Hosted(authenticator, is_known=is_known, floor=Floor())
     assert (await model(authenticator, name) is not None) is is_allowed
 
 
@@ -144,6 +142,19 @@ async def test_shared_passwords(more, name, password, admin):
     section = {"user_password": USER, "admin_password": ADMIN, "allow_all": True, "admin_users": {"root"}, **more}
     found = await model(made("shared-password", SharedPasswordAuthenticator=section), name, password)
     assert (found and found["admin"]) == admin
+
+
+async def test_groups_by_the_password():
+    section = {"user_password": USER, "admin_users": {"root"}, "manage_groups": True, "allow_all": True}
+    section["password_groups"] = {"of the crew": ["crew", "staff"], "": ["nobody"]}
+    shared = made("shared-password", SharedPasswordAuthenticator=section)
+    assert (await model(shared, "ada", "of the crew"))["groups"] == ["crew", "staff"]
+    assert (await model(shared, "ada", USER))["groups"] == []
+    for name, password in (("root", "of the crew"), ("ada", ""), ("ada", "of the")):
+        assert await model(shared, name, password) is None
+    with pytest.raises(ConfigError, match="password_groups needs manage_groups") as error:
+        made("shared-password", SharedPasswordAuthenticator=section | {"manage_groups": False})
+    assert "of the crew" not in str(error.value)
 
 
 async def test_an_authenticator_of_ones_own(house: House):

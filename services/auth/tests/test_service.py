@@ -44,7 +44,7 @@ async def test_it_announces_itself_answers_and_takes_itself_back(tmp_path, datab
     row = await connection.fetchrow("select * from instances")
     about = json.loads(row["about"])
     assert (ready["event"], row["name"], row["service"]) == ("auth.ready", "auth-1", "auth")
-    assert about["paths"] == ["login", "logout", "api/oauth2/authorize", "api/oauth2/token"]
+    assert about["paths"] == ["api/oauth2/authorize", "api/oauth2/token", "login", "logout"]
     async with aiohttp.ClientSession() as session:
         async with session.get(f"{about['url']}/hub/login") as answer:
             assert answer.status == 403
@@ -60,7 +60,7 @@ async def test_it_announces_itself_answers_and_takes_itself_back(tmp_path, datab
 @pytest.mark.parametrize(
     ("config", "more", "named"),
     [
-        ("", {}, "'pam'"),
+        ("c.JupyterHub.authenticator_class = 'nonsense'", {}, "'nonsense'"),
         ("c.JupyterHub.authenticator_class = 'dummy'", {"HUBBUB_COOKIE_SECRET": "zz"}, "HUBBUB_COOKIE_SECRET"),
         ("c.JupyterHub.authenticator_class = 'dummy'", {"HUBBUB_VAULT_KEY": "zz"}, "HUBBUB_VAULT_KEY"),
         ("c.JupyterHub.authenticator_class = 'dummy'", {"HUBBUB_FORWARD_KEY": ""}, "HUBBUB_FORWARD_KEY"),
@@ -75,9 +75,34 @@ async def test_a_wrong_configuration_is_named_and_final(tmp_path, database: Data
     assert named in err.decode().strip().splitlines()[-1]
 
 
+#: An authenticator that manages groups and roles without being told to.
+MANAGES = """
+from hubbub_auth.authenticators import DummyAuthenticator
+class Managing(DummyAuthenticator):
+    def __init__(self, **more):
+        super().__init__(**more)
+        self.manage_groups = self.manage_roles = True
+c.JupyterHub.authenticator_class = Managing
+"""
+
+
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        ("c.JupyterHub.load_groups = {'class': ['ada']}", "c.JupyterHub.load_groups is set, but"),
+        ("c.JupyterHub.load_roles = [{'name': 'teacher', 'users': ['ada']}]", "c.JupyterHub.load_roles cannot give"),
+    ],
+)
+async def test_what_logins_bring_nobody_else_may_declare(tmp_path, database: Database, config, named):
+    process = await start(environment(tmp_path, database, MANAGES + config))
+    _, err = await process.communicate()
+    assert process.returncode == 78
+    assert named in err.decode() and "Traceback" not in err.decode()
+
+
 async def test_a_database_of_another_release_is_refused(tmp_path, database: Database):
     connection = await asyncpg.connect(database.owner_dsn)
-    await connection.execute("insert into migrations values (99999, 'from the future')")
+    await connection.execute("insert into migrations values (99999, 'from the future', true)")
     await connection.close()
     process = await start(environment(tmp_path, database))
     _, err = await process.communicate()

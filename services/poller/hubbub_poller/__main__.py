@@ -2,7 +2,7 @@
 
 import asyncio
 
-from hubbub.bus import connect
+from hubbub.bus import connected
 from hubbub.service import announce, run, until
 from hubbub.settings import Settings
 from hubbub_poller.activity import Collector
@@ -13,7 +13,7 @@ def main() -> None:
     settings = Settings.from_environ(needs=("nats_url",))
 
     async def serve(stop: asyncio.Event) -> None:
-        async with connect(settings.nats_url, settings.instance) as bus:
+        async with connected(settings) as bus:
             poller = Poller(bus, settings.instance, settings.lease_seconds)
             collector = Collector(bus, poller)
             await poller.listen()

@@ -3,12 +3,14 @@
 from collections.abc import Iterable
 
 from hubbub.bus import Bus
-from hubbub.subjects import token
 from hubbub.watch_messages import Liveness
 
 
 class Changes:
-    """Of one service's processes; the leading poller says each change once, and what it finds when it begins."""
+    """Of one service's processes; the leading poller says each change once, and what it finds when it begins.
+
+    They go by the names that they have in subjects.
+    """
 
     def __init__(self, bus: Bus, service: str) -> None:
         self._bus = bus
@@ -33,4 +35,4 @@ class Changes:
     async def _say(self, name: str, *, alive: bool) -> None:
         if self._said.get(name) is not alive:
             self._said[name] = alive
-            await self._bus.signal(f"hub.liveness.{self._service}.{token(name)}", Liveness(alive=alive))
+            await self._bus.signal(f"hub.liveness.{self._service}.{name}", Liveness(alive=alive))

@@ -9,8 +9,10 @@ import msgspec
 import structlog
 from nats.aio.msg import Msg
 
+from hubbub import __version__
 from hubbub.bus import Bus, BusUnavailable, Remote
 from hubbub.subjects import token
+from hubbub.vitals import vitals
 from hubbub.watch_messages import Heartbeat, Lease, Leased, Sweep, Swept
 from hubbub_poller.heartbeats import Watch
 from hubbub_poller.liveness import Changes
@@ -63,9 +65,8 @@ class Poller:
 
     async def beat(self) -> None:
         while True:
-            await self._bus.signal(
-                f"hub.heartbeat.poller.{token(self._name)}", Heartbeat(service="poller", name=self._name)
-            )
+            beat = Heartbeat(service="poller", name=self._name, version=__version__, vitals=vitals())
+            await self._bus.signal(f"hub.heartbeat.poller.{token(self._name)}", beat)
             await asyncio.sleep(self._lease / 4)
 
     async def ask(self, verb: str, message: msgspec.Struct, reply: type[M]) -> M | None:
@@ -93,11 +94,11 @@ class Poller:
         except msgspec.MsgspecError as error:
             log.warning("poller.unreadable", subject=message.subject, error=str(error))
             return
-        # The subject is what the bus vouches for.
-        if token(heartbeat.name) == name:
-            self.watches[service].hear(heartbeat.name, self._clock())
+        # The subject is what the bus vouches for, and has the name by which the house counts on them.
+        if name in (heartbeat.name, token(heartbeat.name)):
+            self.watches[service].hear(name, self._clock())
             if self.leads:
-                await self._changes[service].came(heartbeat.name)
+                await self._changes[service].came(name)
 
     async def _turn(self) -> None:
         if not self._bus.connected:

@@ -12,6 +12,7 @@ from nats.aio.msg import Msg
 
 from hubbub.bus import Bus, connect
 from hubbub.rpc import Done
+from hubbub.subjects import token
 from hubbub.testing.nats import NatsServer
 from hubbub.watch_messages import Activity, Heartbeat, Lease, Leased, Liveness, Sweep, Swept
 from hubbub_poller.activity import Collector
@@ -29,6 +30,7 @@ class FakeApi:
         self.swept = Swept()
         self.sweeps: list[tuple[str, Sweep]] = []
         self.activity: dict[str, datetime] = {}
+        self.handed: list[Activity] = []
         self.liveness: list[tuple[str, bool]] = []
         self.failing = False
         self._news = asyncio.Condition()
@@ -64,7 +66,9 @@ class FakeApi:
         return self.swept
 
     async def _activity(self, _: str, payload: bytes) -> Done:
-        self.activity |= msgspec.json.decode(payload, type=Activity).routes
+        said = msgspec.json.decode(payload, type=Activity)
+        self.handed.append(said)
+        self.activity |= said.routes
         return Done()
 
     async def _on_liveness(self, message: Msg) -> None:
@@ -110,8 +114,12 @@ async def worker(nats: NatsServer) -> AsyncIterator[Bus]:
 
 
 async def _beat(bus: Bus, name: str) -> None:
+    await beat(bus, f"hub.heartbeat.spawner-worker.{name}", "spawner-worker", name)
+
+
+async def beat(bus: Bus, subject: str, service: str, name: str) -> None:
     while True:
-        await bus.signal(f"hub.heartbeat.spawner-worker.{name}", Heartbeat(service="spawner-worker", name=name))
+        await bus.signal(subject, Heartbeat(service=service, name=name))
         await asyncio.sleep(LEASE / 8)
 
 
@@ -154,6 +162,31 @@ async def test_those_the_house_counts_on_are_lost_although_never_heard_of(api: F
     await begin()
     await api.until(lambda: any(sweep.lost == ("w9",) and sweep.lost_proxies == ("p9",) for _, sweep in api.sweeps))
     assert (api.sweeps[0][1].lost, api.sweeps[0][1].lost_proxies) == ((), ())
+
+
+async def test_those_with_dots_in_their_names_are_heard_like_everybody(
+    api: FakeApi, begin: Begin, worker: Bus, nats: NatsServer
+) -> None:
+    """As those have that are called after their hosts; the house knows them by the names in subjects."""
+    held = token("w.one"), token("p.one")
+    api.swept = Swept(holders=held[:1], proxies=held[1:])
+    await begin()
+    async with connect(nats.url("proxy-sync"), "p.one") as proxy:
+        beats = [
+            asyncio.create_task(beat(bus, f"hub.heartbeat.{service}.{token(said)}", service, name))
+            for bus, service, said, name in (
+                (worker, "spawner-worker", "w.one", token("w.one")),
+                (proxy, "proxy-sync", "p.one", "p.one"),
+            )
+        ]
+        both = {(f"spawner-worker.{held[0]}", True), (f"proxy-sync.{held[1]}", True)}
+        await api.until(lambda: both <= set(api.liveness))
+        seen = len(api.sweeps)
+        await api.until(lambda: len(api.sweeps) > seen + 8)  # longer than a lease
+        assert api.lost() == set()
+        assert all(sweep.lost_proxies == () for _, sweep in api.sweeps)
+        for task in beats:
+            task.cancel()
 
 
 async def test_while_the_house_does_not_answer_nobody_loses_a_lease(api: FakeApi, begin: Begin, worker: Bus) -> None:
@@ -217,3 +250,23 @@ async def test_activity_is_gathered_and_handed_on(api: FakeApi, begin: Begin, na
         await proxy.client.flush()
         await api.until(lambda: len(api.activity) == 2)
     assert {"/user/ada/": late, "/user/bob/": early} == api.activity
+
+
+async def test_until_when_a_proxy_has_said_all_is_handed_on_with_the_last_of_it(
+    api: FakeApi, begin: Begin, nats: NatsServer
+) -> None:
+    """Also when what it said was no news; not before every page of it has come."""
+    poller = await begin()
+    await api.until(lambda: poller.leads)
+    early, noon, late = (datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2, 3))
+    ada, bob = {"/user/ada/": early}, {"/user/bob/": early}
+    async with connect(nats.url("proxy-sync"), "p") as proxy:
+        await proxy.signal("hub.activity", Activity(routes=ada, proxy="p", at=noon, page=0, pages=2))
+        await api.until(lambda: "/user/ada/" in api.activity)
+        assert not [said for said in api.handed if said.told]
+        await proxy.signal("hub.activity", Activity(routes=bob, proxy="p", at=noon, page=1, pages=2))
+        await api.until(lambda: any(said.told for said in api.handed))
+        assert [said for said in api.handed if said.told] == [Activity(routes=bob, told={"p": noon})]
+        await proxy.signal("hub.activity", Activity(routes={**ada, **bob}, proxy="p", at=late, page=0, pages=1))
+        await api.until(lambda: api.handed[-1].told == {"p": late})
+        assert api.handed[-1].routes == {}

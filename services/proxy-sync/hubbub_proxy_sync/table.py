@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 import msgspec
 
 from hubbub.route_messages import RouteReport, Wanted
-from hubbub_proxy_sync.proxies.base import ProxyRoute
+from hubbub_proxy_sync.proxies.proxy import ProxyRoute
 
 #: Kept with each route in the proxy, so that whoever finds it there knows whose it is.
 SERVER, ATTEMPT = "server_id", "attempt"
@@ -43,6 +43,12 @@ class Table:
 
     def read(self, routes: Mapping[str, ProxyRoute]) -> None:
         self.routes = {spec: Placed.found(route) for spec, route in routes.items()}
+
+    def differs(self, routes: Mapping[str, ProxyRoute]) -> bool:
+        """Whether the proxy has other routes than we have left there. Of which attempt they are does not matter."""
+        if routes.keys() != self.routes.keys():
+            return True
+        return any(routes[spec]["target"] != placed.target for spec, placed in self.routes.items())
 
     def put(self, spec: str, placed: Placed) -> None:
         self.routes[spec] = placed
@@ -84,9 +90,12 @@ class Table:
             self._told[report.server] = told
 
     def forget_removed(self) -> None:
-        """Of servers that have had no route for a while, nothing needs to be remembered."""
-        self._told = {server: told for server, told in self._told.items() if told}
-        self._dropped = {}
+        """Of servers that have had no route for a while, nothing needs to be remembered; if the house knows it."""
+        told = self._told
+        self._told = {server: placed for server, placed in told.items() if placed}
+        self._dropped = {
+            server: attempt for server, attempt in self._dropped.items() if _is_reported(server) and server not in told
+        }
 
     def forget_told(self) -> None:
         """The house may have lost what it heard, or take it for lost."""

@@ -4,10 +4,22 @@ import asyncio
 from collections.abc import Callable
 
 import msgspec
+from nats.aio.msg import Msg
 
 from hubbub.bus import STREAMS, Bus
-from hubbub.route_messages import Routed, RouteReport, Routes, Wanted, WantRoutes
+from hubbub.route_messages import (
+    Compared,
+    Corrected,
+    Moved,
+    Routed,
+    RouteReport,
+    Routes,
+    Wanted,
+    WantRoutes,
+    WhereMoved,
+)
 from hubbub.rpc import Done
+from hubbub.sealed_box import seal
 from hubbub.watch_messages import Head
 
 HUB = Wanted(server="hub", attempt=0, spec="/", target="http://127.0.0.1:8081", data={"hub": True})
@@ -22,13 +34,21 @@ def server(name: str, attempt: int = 1, *, port: int = 4000) -> Wanted:
 
 
 class FakeHouse:
-    """Answers in pages of two. `wanted`: by server; `failing`: how many questions are to fail from now on."""
+    """Answers in pages of *page*. `wanted`: by server; `failing`: how many questions are to fail from now on; `silent`:
+    whether it answers nothing.
+    """
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus, *, page: int = 2) -> None:
         self.bus = bus
+        self._page = page
+        self.silent = False
         self.wanted: dict[str, Wanted] = {"hub": HUB, EXTRA.server: EXTRA}
         self.asked: list[tuple[str, ...] | None] = []
         self.told: list[RouteReport] = []
+        self.corrected: list[Corrected] = []
+        self.moved = Moved()
+        self.secret = ""  # of the proxy that has been moved
+        self.compared: list[Compared] = []
         self.joined = 0
         self.head = 0
         self.failing = 0
@@ -38,10 +58,26 @@ class FakeHouse:
         await self.bus.ensure_streams(STREAMS)
         await self.bus.answer("hub.rpc.routes.proxy.*", self._routes, queue="api")
         await self.bus.answer("hub.rpc.routed.proxy.*", self._routed, queue="api")
+        await self.bus.answer("hub.rpc.moved.proxy.*", self._moved, queue="api")
+        await self.bus.listen("hub.compared.*", self._compared)
         await self.bus.arrived()
 
-    async def _routes(self, _: str, payload: bytes) -> Routes:
+    async def _moved(self, subject: str, payload: bytes) -> Moved | None:
+        if self.silent:
+            return None
+        key = msgspec.json.decode(payload, type=WhereMoved).key
+        sealed = seal(key, self.secret, subject) if self.secret else ""
+        return msgspec.structs.replace(self.moved, sealed=sealed)
+
+    async def _compared(self, message: Msg) -> None:
+        async with self._news:
+            self.compared.append(msgspec.json.decode(message.data, type=Compared))
+            self._news.notify_all()
+
+    async def _routes(self, _: str, payload: bytes) -> Routes | None:
         question = msgspec.json.decode(payload, type=WantRoutes)
+        if self.silent:
+            return None
         if self.failing:
             self.failing -= 1
             raise RuntimeError("the database is down")
@@ -49,16 +85,18 @@ class FakeHouse:
         names = [name for name in sorted(self.wanted) if name > question.after]
         if question.servers is not None:
             names = [name for name in names if name in question.servers]
-        following = names[1] if len(names) > 2 else ""
-        return Routes(
-            wanted=tuple(self.wanted[name] for name in names[:2]), position=self.head, epoch="e", next=following
-        )
+        page = names[: self._page]
+        following = page[-1] if len(names) > len(page) else ""
+        return Routes(wanted=tuple(self.wanted[name] for name in page), position=self.head, epoch="e", next=following)
 
-    async def _routed(self, _: str, payload: bytes) -> Done:
+    async def _routed(self, _: str, payload: bytes) -> Done | None:
         told = msgspec.json.decode(payload, type=Routed)
+        if self.silent:
+            return None
         async with self._news:
             self.told += told.routes
             self.joined += told.joined
+            self.corrected += [told.corrected] if told.corrected else []
             self._news.notify_all()
         return Done()
 

@@ -3,16 +3,19 @@
 import json
 import os
 import signal
-import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from hubbub import free_port as ports
 from hubbub.bus import connect
 from hubbub.testing.nats import NatsServer
 from hubbub_local.services import proxy_command
-from hubbub_proxy_sync.proxies.process import Program, Record
+from hubbub_proxy_sync.proxies import ConfigurableHTTPProxy
+from hubbub_proxy_sync.proxies.process import Record
+from hubbub_proxy_sync.proxies.site import Site
 from hubbub_proxy_sync.testing import FakeHouse
 
 TOKEN = "token-of-the-proxy"
@@ -28,34 +31,32 @@ def nats(tmp_path: Path) -> Iterator[NatsServer]:
 
 
 @pytest.fixture
-def chp_program(tmp_path: Path) -> Iterator[Callable[..., Program]]:
-    """Makes programs that run a real proxy; whatever they have started is ended after the test."""
+def chp(tmp_path: Path) -> Iterator[Callable[..., ConfigurableHTTPProxy]]:
+    """Makes drivers of a real proxy, with the API's scheme, what the site has and options; whatever they have started
+    is ended after the test.
+    """
     command = json.loads(os.environ.get("HUBBUB_CHP_COMMAND") or proxy_command())
-    record = tmp_path / "run" / "proxy.json"
 
-    def make(port: int, api_port: int, **changed: str) -> Program:
-        arguments = {"ip": "127.0.0.1", "port": str(port), "api-ip": "127.0.0.1", "api-port": str(api_port), **changed}
-        return Program(
-            command,
-            [argument for name, value in arguments.items() for argument in (f"--{name}", value)],
-            {"PATH": os.environ["PATH"], "CONFIGPROXY_AUTH_TOKEN": TOKEN},
-            record=record,
-            log=tmp_path / "log" / "proxy.log",
-        )
+    def make(port: int, api_port: int, *, scheme: str = "http", site: Any = None, **options: Any) -> Any:
+        usual = {
+            "name": "one",
+            "bind_url": f"http://127.0.0.1:{port}/",
+            "api_url": f"{scheme}://127.0.0.1:{api_port}",
+            "folder": tmp_path,
+            "token": TOKEN,
+            "command": tuple(command),
+        }
+        return ConfigurableHTTPProxy(site=Site(**usual | (site or {})), **options)
 
     yield make
-    if (left := Record.read(record)) and Path(f"/proc/{left.pid}").exists():
-        os.kill(left.pid, signal.SIGKILL)
+    for path in tmp_path.glob("run/proxy-*.json"):
+        if (left := Record.read(path)) and Path(f"/proc/{left.pid}").exists():
+            os.kill(left.pid, signal.SIGKILL)
 
 
 @pytest.fixture
 def free_port() -> Callable[[], int]:
-    def find() -> int:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port: int = probe.getsockname()[1]
-            return port
-
-    return find
+    return ports.free_port
 
 
 @pytest.fixture

@@ -133,7 +133,11 @@ async def test_killed_on_its_way_it_ends_up_right(
 @pytest.mark.parametrize(
     ("config", "names"),
     [
-        ("c.JupyterHub.proxy_class = 'traefik_file'", "traefik_file"),
+        ("c.JupyterHub.proxy_class = 'carrier-pigeon'", "carrier-pigeon"),
+        ("c.JupyterHub.proxy_class = 'no_such.Proxy'", "no_such.Proxy"),
+        ("c.JupyterHub.proxy_class = 'pathlib.Path'", "neither of ours"),
+        ("c.ConfigurableHTTPProxy.log_level = 'chatty'", "log_level"),
+        ("c.JupyterHub.ssl_key = c.JupyterHub.ssl_cert = '/no/such.pem'", "c.JupyterHub.ssl_key: cannot read"),
         ("c.Proxy.extra_routes = {'nowhere': 'http://127.0.0.1:1'}", "c.Proxy.extra_routes"),
         ("c.ConfigurableHTTPProxy.auth_token = ''", "CONFIGPROXY_AUTH_TOKEN"),
         ("c.ConfigurableHTTPProxy.command = 'no-such-proxy'", "no-such-proxy"),

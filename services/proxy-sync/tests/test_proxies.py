@@ -4,8 +4,9 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -13,10 +14,10 @@ from aiohttp import web
 from yarl import URL
 
 from hubbub_proxy_sync.proxies import chp
-from hubbub_proxy_sync.proxies.base import Proxy, ProxyUnavailable
 from hubbub_proxy_sync.proxies.chp import ConfigurableHTTPProxy
 from hubbub_proxy_sync.proxies.fake import FakeProxy
 from hubbub_proxy_sync.proxies.process import Program, Record, _boot
+from hubbub_proxy_sync.proxies.proxy import Proxy, ProxyUnavailable
 
 TOKEN = "token-of-the-proxy"
 ODD = [
@@ -38,25 +39,17 @@ ODD = [
 class House:
     """A real proxy's addresses, and drivers for it."""
 
-    def __init__(self, program: Callable[..., Program], free_port: Callable[[], int]) -> None:
+    def __init__(self, chp: Callable[..., ConfigurableHTTPProxy], free_port: Callable[[], int]) -> None:
         self.port, self.api_port = free_port(), free_port()
         self.url, self.api_url = f"http://127.0.0.1:{self.port}", f"http://127.0.0.1:{self.api_port}"
-        self._program = program
+        self._chp = chp
         self._drivers: list[ConfigurableHTTPProxy] = []
 
-    def driver(
-        self, *, start: bool = True, token: str = TOKEN, more: Mapping[str, str] | None = None
-    ) -> ConfigurableHTTPProxy:
+    def driver(self, *, start: bool = True, **more: Any) -> ConfigurableHTTPProxy:
         # The interval is long: what a test sees earlier was not found by asking.
-        driver = ConfigurableHTTPProxy(
-            api_url=self.api_url,
-            token=token,
-            public_url=self.url,
-            program=self._program(self.port, self.api_port, **(more or {})) if start else None,
-            check_interval=0.05 if not start else 60,
-        )
-        self._drivers.append(driver)
-        return driver
+        options = {"should_start": start, "check_running_interval": 60 if start else 0.05} | more
+        self._drivers.append(self._chp(self.port, self.api_port, **options))
+        return self._drivers[-1]
 
     async def close(self) -> None:
         for driver in self._drivers:
@@ -64,8 +57,8 @@ class House:
 
 
 @pytest.fixture
-async def house(chp_program: Callable[..., Program], free_port: Callable[[], int]) -> AsyncIterator[House]:
-    house = House(chp_program, free_port)
+async def house(chp: Callable[..., ConfigurableHTTPProxy], free_port: Callable[[], int]) -> AsyncIterator[House]:
+    house = House(chp, free_port)
     yield house
     await house.close()
 
@@ -73,7 +66,7 @@ async def house(chp_program: Callable[..., Program], free_port: Callable[[], int
 @pytest.fixture
 def record(tmp_path: Path) -> Callable[[], Record]:
     def read() -> Record:
-        found = Record.read(tmp_path / "run" / "proxy.json")
+        found = Record.read(tmp_path / "run" / "proxy-one.json")
         assert found
         return found
 
@@ -137,7 +130,7 @@ async def test_requests_for_odd_paths_reach_their_server(house: House) -> None:
 
 
 async def test_the_routes_of_others_are_not_listed(house: House) -> None:
-    driver = house.driver(more={"default-target": "http://127.0.0.1:9"})
+    driver = house.driver()
     await driver.start()
     async with aiohttp.ClientSession(headers={"Authorization": f"token {TOKEN}"}) as client:
         await client.post(f"{house.api_url}/api/routes/theirs", json={"target": "http://127.0.0.1:9"})
@@ -158,7 +151,7 @@ async def test_a_running_proxy_is_used_as_it_is(house: House, record: Callable[[
 
 
 async def test_a_proxy_that_was_started_otherwise_is_replaced(house: House, record: Callable[[], Record]) -> None:
-    first, second = house.driver(), house.driver(more={"error-target": "http://127.0.0.1:9/hub/error"})
+    first, second = house.driver(), house.driver(log_level="warn")
     await first.start()
     pid = record().pid
     await second.start()
@@ -197,7 +190,7 @@ async def test_one_that_others_start_is_waited_for(house: House) -> None:
 
 async def test_a_proxy_that_does_not_take_our_token_is_not_there(house: House) -> None:
     await house.driver().start()
-    stranger = house.driver(start=False, token="wrong")
+    stranger = house.driver(start=False, auth_token="wrong")
     assert not await stranger.answers()
     with pytest.raises(ProxyUnavailable, match="refuses our token"):
         await stranger.add_route("/user/ada/", "http://127.0.0.1:1", {})

@@ -2,8 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from typing import Any, ClassVar
 
 import msgspec
 import pytest
@@ -11,9 +12,10 @@ import pytest
 from hubbub.bus import Bus, connect
 from hubbub.route_messages import Wanted
 from hubbub.testing.nats import NatsServer
-from hubbub.watch_messages import Activity, Head, Heartbeat
-from hubbub_proxy_sync import activity
+from hubbub.watch_messages import Activity, Heartbeat
+from hubbub_proxy_sync import activity, looks
 from hubbub_proxy_sync.proxies.fake import FakeProxy
+from hubbub_proxy_sync.proxies.proxy import Failures, Overtaken, ProxyRoute
 from hubbub_proxy_sync.sync import Sync
 from hubbub_proxy_sync.testing import FakeHouse, server
 
@@ -130,13 +132,12 @@ async def test_a_missed_event_is_made_up_for(house: FakeHouse, begin: Begin, not
     assert "/user/ada/" in proxy.routes
 
 
-async def test_the_house_may_ask_for_a_reconcile(house: FakeHouse, begin: Begin) -> None:
+async def test_who_waits_for_a_reconcile_waits_until_the_proxy_is_right(house: FakeHouse, begin: Begin) -> None:
     proxy = FakeProxy()
-    await begin(proxy)
+    sync = await begin(proxy)
     await house.until(lambda: house.joined == 1)
     proxy.routes.clear()
-    await house.bus.signal("hub.heartbeat.log", Head(epoch="", position=0))
-    await house.until(lambda: house.joined == 2)
+    await sync.compare("asked for")
     assert {"/", "/extra/"} == proxy.routes.keys()
 
 
@@ -200,30 +201,152 @@ async def test_a_proxy_given_up_for_lost_joins_again(house: FakeHouse, begin: Be
     assert len(house.told_of("ada")) == 2
 
 
-async def test_a_route_that_somebody_removed_is_noticed_and_news_of_the_others_told(
-    house: FakeHouse, begin: Begin, bus: Bus
-) -> None:
+async def test_news_of_routes_and_that_the_proxy_is_there_are_told(house: FakeHouse, begin: Begin, bus: Bus) -> None:
     house.wanted |= {name: server(name) for name in ("ada", "bob")}
-    proxy, heard = FakeProxy(), asyncio.Queue[dict[str, object]]()
+    proxy, heard = FakeProxy(), asyncio.Queue[object]()
     sync = await begin(proxy)
     await house.until(lambda: house.joined == 1)
-    del proxy.routes["/user/bob/"]
-    proxy.routes["/user/ada/"]["data"]["last_activity"] = "2026-01-02T03:04:05.678Z"
-    proxy.routes["/"]["data"]["last_activity"] = "2026-01-02T03:04:05.678Z"
+    for spec in ("/user/ada/", "/"):
+        proxy.routes[spec]["data"]["last_activity"] = "2026-01-02T03:04:05.678Z"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bus, "signal", lambda subject, message: heard.put({subject: message}))
-        tasks = [
-            asyncio.create_task(activity.report(bus, sync, every=0.01)),
-            asyncio.create_task(activity.beat(bus, proxy, NAME, lease=0.1)),
+        patch.setattr(bus, "signal", lambda _, message: heard.put(message))
+        told = [
+            asyncio.create_task(activity.report(bus, sync, NAME, every=0.01)),
+            asyncio.create_task(activity.beat(bus, proxy, NAME, lease=60)),
         ]
-        signals = [await heard.get(), await heard.get()]
-        [task.cancel() for task in tasks]
-    await house.until(lambda: house.joined == 2)
-    assert "/user/bob/" in proxy.routes
+        async with asyncio.timeout(10):
+            sent = [await heard.get()]
+            # It is told as it is from the next look on.
+            while not (isinstance(sent[-1], Activity) and sent[-1].routes):
+                sent.append(await heard.get())
+        [task.cancel() for task in told]
     expected = {"/user/ada/": "2026-01-02T03:04:05.678000Z"}
-    sent = [message for signal in signals for message in signal.values()]
-    assert [expected] == [json.loads(msgspec.json.encode(m))["routes"] for m in sent if isinstance(m, Activity)]
+    heard_of = [json.loads(msgspec.json.encode(m)) for m in sent if isinstance(m, Activity)]
+    assert (expected, NAME) == (heard_of[-1]["routes"], heard_of[-1]["proxy"])
     assert [m.name for m in sent if isinstance(m, Heartbeat)] == [NAME]
+
+
+async def test_what_was_changed_behind_our_back_is_found_put_right_and_told(house: FakeHouse, begin: Begin) -> None:
+    house.wanted |= {name: server(name) for name in ("ada", "bob", "cleo")}
+    proxy = FakeProxy()
+    await begin(proxy)
+    await house.until(lambda: house.joined == 1)
+    before, calls = dict(proxy.routes), len(proxy.calls)
+    del proxy.routes["/user/bob/"]
+    proxy.routes["/user/cleo/"] = ProxyRoute(routespec="/user/cleo/", target="http://127.0.0.1:9", data={})
+    proxy.routes["/user/zoe/"] = ProxyRoute(routespec="/user/zoe/", target="http://127.0.0.1:9", data={})
+    await house.until(lambda: bool(house.corrected))
+    assert before.keys() == proxy.routes.keys()
+    assert proxy.routes["/user/cleo/"]["target"] == "http://127.0.0.1:4000"
+    assert {("add", "/user/bob/"), ("add", "/user/cleo/"), ("delete", "/user/zoe/")} == set(proxy.calls[calls:])
+    [corrected] = house.corrected
+    assert (corrected.reason, corrected.count) == ("routes differ", 3)
+    here = "http://127.0.0.1:4000"
+    assert {("bob", None, here), ("", "http://127.0.0.1:9", here), ("", "http://127.0.0.1:9", None)} >= {
+        (made.server if made.spec == "/user/bob/" else "", made.found, made.made) for made in corrected.routes
+    }
+    assert [len(house.told_of(name)) for name in ("ada", "bob")] == [1, 1]  # for all that the log knows it was there
+
+
+async def test_what_could_not_be_put_right_is_not_told_as_if_it_had_been(house: FakeHouse, begin: Begin) -> None:
+    house.wanted |= {name: server(name) for name in ("ada", "bob")}
+    proxy = FakeProxy()
+    await begin(proxy)
+    await house.until(lambda: house.joined == 1)
+    proxy.refuses = {"/user/ada/"}
+    proxy.routes = {"/": proxy.routes["/"], "/extra/": proxy.routes["/extra/"]}
+    await house.until(lambda: bool(house.corrected))
+    proxy.refuses = set()
+    await house.until(lambda: len(house.corrected) == 2)
+    assert [["bob"], ["ada"]] == [[made.server for made in each.routes] for each in house.corrected]
+    assert [1, 1] == [each.count for each in house.corrected]
+
+
+async def test_what_happens_meanwhile_is_no_correction(house: FakeHouse, begin: Begin) -> None:
+    proxy = FakeProxy()
+    sync = await begin(proxy)
+    await house.until(lambda: house.joined == 1)
+    house.wanted["ada"] = server("ada")
+    await house.happens("ServerResponded", "ada")
+    sync.refill("the test")
+    await house.until(lambda: house.told_of("ada") == ["http://127.0.0.1:4000"])
+    assert house.corrected == []
+
+
+async def test_who_comes_to_the_hub_instead_has_it_looked_at_once(
+    house: FakeHouse, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looks, "LEAST", 3600.0)
+    monkeypatch.setattr(looks, "MOST", 3600.0)
+    house.wanted["ada"] = server("ada")
+    proxy = FakeProxy()
+    await begin(proxy)
+    await house.until(lambda: house.joined == 1)
+    del proxy.routes["/user/ada/"]
+    await house.bus.client.publish("hub.missed", b"{}")
+    await house.until(lambda: house.joined == 2)
+    assert "/user/ada/" in proxy.routes
+
+
+@pytest.mark.parametrize("error", [KeyError("theirs"), TimeoutError()])
+async def test_a_class_that_fails_in_its_own_way_is_tried_again(
+    house: FakeHouse, begin: Begin, error: Exception
+) -> None:
+    class Theirs(FakeProxy):
+        failing = 1
+
+        async def add_route(self, routespec: str, target: str, data: Mapping[str, Any]) -> None:
+            if self.failing:
+                self.failing -= 1
+                raise error
+            await super().add_route(routespec, target, data)
+
+    await begin(Theirs())
+    await house.until(lambda: house.joined == 1)
+
+
+async def test_many_routes_go_to_a_proxy_that_takes_many_together(house: FakeHouse, begin: Begin) -> None:
+    class Crowd(FakeProxy):
+        at_once = 20
+        sizes: ClassVar[list[int]] = []
+
+        async def change_routes(self, wanted: Sequence[ProxyRoute], unwanted: Sequence[str]) -> Failures:
+            self.sizes.append(len(wanted) + len(unwanted))
+            return await super().change_routes(wanted, unwanted)
+
+    house.wanted |= {f"u{number}": server(f"u{number}") for number in range(58)}
+    proxy = Crowd()
+    proxy.refuses = {"/user/u3/"}
+    await begin(proxy)
+    await house.until(lambda: len(house.told) == 58)
+    assert (proxy.sizes[:3], house.joined, len(proxy.routes)) == ([20, 20, 20], 0, 59)
+    proxy.refuses = set()
+    await house.until(lambda: house.joined == 1)
+
+
+async def test_what_others_have_changed_meanwhile_is_looked_at_anew(house: FakeHouse, begin: Begin) -> None:
+    class Shared(FakeProxy):
+        overtaken = 0
+        at_once = 20
+
+        async def change_routes(self, wanted: Sequence[ProxyRoute], unwanted: Sequence[str]) -> Failures:
+            if self.overtaken:
+                self.overtaken -= 1
+                self.routes["/user/bob/"] = next(each for each in wanted if each["routespec"] == "/user/bob/")
+                raise Overtaken("another was quicker")
+            return await super().change_routes(wanted, unwanted)
+
+    proxy = Shared()
+    await begin(proxy)
+    await house.until(lambda: house.joined == 1)
+    proxy.overtaken = 1
+    proxy.calls.clear()
+    house.wanted |= {name: server(name) for name in ("ada", "bob")}
+    house.head += 1  # one is not heard of, so that all are asked for
+    await house.happens("ServerResponded", "ada")
+    await house.until(lambda: bool(house.told_of("ada") and house.told_of("bob")))
+    assert proxy.calls == [("add", "/user/ada/")]
+    assert [house.told_of(name) for name in ("ada", "bob")] == [["http://127.0.0.1:4000"]] * 2
 
 
 async def test_a_service_that_comes_is_routed_and_one_that_goes_is_not(house: FakeHouse, begin: Begin) -> None:

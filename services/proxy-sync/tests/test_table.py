@@ -62,3 +62,16 @@ def test_a_server_that_took_over_the_route_of_another_keeps_it() -> None:
     table.put("/user/ada/", ADA)
     table.put("/user/ada/", Placed("ada-again", 1, "http://127.0.0.1:2"))
     assert table.of(["ada"], []) == {}
+
+
+def test_a_route_of_which_the_house_could_not_be_told_again_is_not_forgotten() -> None:
+    table = Table()
+    table.put("/user/ada/", ADA)
+    _untold(table, "ada")
+    table.forget_told()
+    table.forget_removed()
+    table.read({})
+    assert {"ada"} == table.servers()
+    assert _untold(table, "ada") == [("ada", 1, None)]
+    table.forget_removed()
+    assert table.servers() == set()

@@ -12,9 +12,8 @@ from aiohttp import web
 from hubbub.internal_tls.authorities import Authorities
 from hubbub.internal_tls.files import Files, serving
 from hubbub.testing.tls import authorities, issued
-from hubbub_proxy_sync.proxies.base import ProxyUnavailable
-from hubbub_proxy_sync.proxies.chp import ConfigurableHTTPProxy
-from hubbub_proxy_sync.proxies.process import Program
+from hubbub_proxy_sync.proxies import ConfigurableHTTPProxy, ProxyUnavailable
+from hubbub_proxy_sync.proxies.site import Hub
 
 PARTS = ("proxy-sync", "proxy-api", "proxy-client")
 TOKEN = "token-of-the-proxy"
@@ -31,9 +30,8 @@ def certificates(found: Authorities, tmp_path: Path) -> dict[str, Files]:
 
 
 @pytest.fixture
-async def proxy(chp_program, free_port, certificates) -> AsyncIterator[ConfigurableHTTPProxy]:
-    port, api_port = free_port(), free_port()
-    made = driver(port, api_port, chp_program(port, api_port))
+async def proxy(chp, free_port, certificates) -> AsyncIterator[ConfigurableHTTPProxy]:
+    made = chp(free_port(), free_port(), scheme="https")
     made.secure(certificates)
     await made.start()
     yield made
@@ -41,18 +39,18 @@ async def proxy(chp_program, free_port, certificates) -> AsyncIterator[Configura
     await made.close()
 
 
-def driver(port: int, api_port: int, program: Program | None) -> ConfigurableHTTPProxy:
-    return ConfigurableHTTPProxy(
-        api_url=f"https://127.0.0.1:{api_port}",
-        token=TOKEN,
-        public_url=f"http://127.0.0.1:{port}",
-        program=program,
-        check_interval=60,
-    )
-
-
 def public(proxy: ConfigurableHTTPProxy) -> str:
-    return proxy._health_url.removesuffix("/_chp_healthz")
+    return proxy.public_url.removesuffix("/")
+
+
+def api_url(proxy: ConfigurableHTTPProxy) -> str:
+    return f"{proxy.api_url}/api/routes"
+
+
+def again(chp, proxy: ConfigurableHTTPProxy) -> ConfigurableHTTPProxy:
+    """A driver of the next proxy-sync."""
+    port, api_port = (int(url.rstrip("/").rpartition(":")[2]) for url in (proxy.public_url, proxy.api_url))
+    return chp(port, api_port, scheme="https")
 
 
 @pytest.fixture
@@ -103,14 +101,13 @@ async def test_a_server_of_another_house_is_not_led_to(proxy, serve, tmp_path):
         assert response.status == 503
 
 
-async def test_the_error_page_is_asked_of_the_hub(chp_program, free_port, certificates, serve, found, tmp_path):
+async def test_the_error_page_is_asked_of_the_hub(chp, free_port, certificates, serve, found, tmp_path):
     hub = await serve(issued(found, tmp_path / "hub", "hub-internal"))
-    port, api_port = free_port(), free_port()
-    options = {"default-target": "https://127.0.0.1:1", "error-target": f"{hub}/hub/error"}
-    made = driver(port, api_port, chp_program(port, api_port, **options))
+    made = chp(free_port(), free_port(), scheme="https", site={"hub": Hub(url=f"{hub}/hub/")})
     made.secure(certificates)
     await made.start()
-    async with aiohttp.ClientSession() as session, session.get(f"{public(made)}/x") as response:
+    await made.add_route("/user/ada/", "https://127.0.0.1:1", {})
+    async with aiohttp.ClientSession() as session, session.get(f"{public(made)}/user/ada/x") as response:
         assert (response.status, await response.text()) == (503, "proxy-client")
     await made.stop()
     await made.close()
@@ -126,35 +123,35 @@ async def test_its_api_takes_nobody_but_us(proxy, found, tmp_path, part):
     headers = {"Authorization": f"token {TOKEN}"}
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session:
         with pytest.raises((aiohttp.ClientError, ssl.SSLError)):
-            await session.get(proxy._routes_url, headers=headers)
+            await session.get(api_url(proxy), headers=headers)
 
 
-async def test_a_stranger_at_the_address_of_its_api_is_not_told_the_token(serve, certificates, free_port, tmp_path):
+async def test_a_stranger_at_the_address_of_its_api_is_not_told_the_token(
+    serve, chp, certificates, free_port, tmp_path
+):
     stranger = await serve(issued(authorities(tmp_path / "other"), tmp_path / "stranger", "proxy-api"))
-    made = driver(free_port(), int(stranger.rpartition(":")[2]), None)
+    made = chp(free_port(), int(stranger.rpartition(":")[2]), scheme="https", should_start=False)
     made.secure(certificates)
     with pytest.raises(ProxyUnavailable):
         await made.get_all_routes()
     await made.close()
 
 
-async def test_the_next_proxy_sync_finds_the_same_proxy(proxy, chp_program, certificates):
+async def test_the_next_proxy_sync_finds_the_same_proxy(proxy, chp, certificates):
     pid = proxy._running.pid
-    port, api_port = int(public(proxy).rpartition(":")[2]), int(proxy._routes_url.split(":")[2].partition("/")[0])
-    again = driver(port, api_port, chp_program(port, api_port))
-    again.secure(certificates)
-    await again.start()
-    assert again._running is not None and again._running.pid == pid
-    await again.close()
+    following = again(chp, proxy)
+    following.secure(certificates)
+    await following.start()
+    assert following._running is not None and following._running.pid == pid
+    await following.close()
 
 
-async def test_with_other_authorities_it_is_started_anew(proxy, chp_program, tmp_path):
+async def test_with_other_authorities_it_is_started_anew(proxy, chp, tmp_path):
     pid = proxy._running.pid
-    port, api_port = int(public(proxy).rpartition(":")[2]), int(proxy._routes_url.split(":")[2].partition("/")[0])
     other = authorities(tmp_path / "others")
-    again = driver(port, api_port, chp_program(port, api_port))
-    again.secure({part: issued(other, tmp_path / "new" / part, part) for part in PARTS})
-    await again.start()
-    assert again._running is not None and again._running.pid != pid
+    following = again(chp, proxy)
+    following.secure({part: issued(other, tmp_path / "new" / part, part) for part in PARTS})
+    await following.start()
+    assert following._running is not None and following._running.pid != pid
     await asyncio.wait_for(proxy._running.gone.wait(), 10)
-    await again.close()
+    await following.close()

@@ -10,6 +10,7 @@ from hubbub import bus, service
 from hubbub.config import ConfigError, Options
 from hubbub.internal_tls.orders import Refused
 from hubbub.managed import managed
+from hubbub.reachable import doubts
 from hubbub.settings import Settings, give_up
 from hubbub.vault import UnusableKey, sealer
 from hubbub_spawner_worker.adoption import WrongConfiguration
@@ -34,7 +35,7 @@ def main() -> None:
 
 
 async def work(settings: Settings, options: Options, stop: asyncio.Event) -> None:
-    async with bus.connect(settings.nats_url, settings.instance) as connection:
+    async with bus.connected(settings) as connection:
         workshop = furnish(settings, options, partial(_publish, connection), open_many_files())
         await service.until(stop, _work(settings, options, connection, workshop))
 
@@ -42,6 +43,11 @@ async def work(settings: Settings, options: Options, stop: asyncio.Event) -> Non
 async def _work(settings: Settings, options: Options, connection: bus.Bus, workshop: Workshop) -> None:
     issuer = await _issuer(settings, connection, workshop) if options.hub.internal_ssl else None
     worker = Worker(connection, workshop, pool=settings.pool, lease=settings.lease_seconds, issuer=issuer)
+    contained = worker.reach == "pool"
+    for sentence in await asyncio.to_thread(
+        doubts, options, pool=settings.pool, elsewhere=bool(settings.nats_seed), contained=contained
+    ):
+        log.warning("address.doubtful", message=sentence)  # it may be meant all the same
     if settings.pool not in options.pools:
         log.warning("pool.unknown", pool=settings.pool, known=list(options.pools))  # nothing will start here
     ready = partial(service.announce, NAME, worker=workshop.worker, pool=settings.pool, host=workshop.host)

@@ -10,11 +10,11 @@ import structlog
 
 from hubbub import telemetry
 from hubbub.domain.server_messages import Failure, ReportExit, ReportFailed, ReportState
+from hubbub.plugin import cancel
 from hubbub.rpc import Answer, Report, ServerReport, Spec
 from hubbub_spawner_worker.hosted import Hosted
 from hubbub_spawner_worker.hosting import Hosting
 from hubbub_spawner_worker.place import LocalPlace
-from hubbub_spawner_worker.plugin import cancel
 from hubbub_spawner_worker.spool import Record
 
 log = structlog.get_logger()
@@ -89,7 +89,8 @@ class Attempt:
 
     # Reports ----------------------------------------------------------------------------
 
-    def failed(self, failure: Failure) -> Report:
+    def failed(self, failure: Failure, spent: dict[str, float] | None = None) -> Report:
+        """*spent*: by its start, if that is what failed."""
         log.warning(
             "server.start_failed",
             server=self.spec.server,
@@ -98,7 +99,11 @@ class Attempt:
             error=failure.message,
         )
         failed = ReportFailed(
-            attempt=self.spec.attempt, worker=self.workshop.worker, failure=failure, deadline=ANY_TIME
+            attempt=self.spec.attempt,
+            worker=self.workshop.worker,
+            failure=failure,
+            deadline=ANY_TIME,
+            spent=spent or {},
         )
         return self.report(failed, self.stop_seconds)
 

@@ -15,9 +15,9 @@ from nats.aio.msg import Msg
 from hubbub import faults, telemetry
 from hubbub.bus import Bus, BusUnavailable, Remote
 from hubbub.domain.server_messages import Reach
+from hubbub.plugin import cancel
 from hubbub.rpc import Claim, Claimed, Inherited, Spec
 from hubbub.tokens import new_token, token_hash
-from hubbub_spawner_worker.plugin import cancel
 
 log = structlog.get_logger()
 
@@ -45,12 +45,15 @@ class Takes(Protocol):
 
 
 class Claims:
-    """Claims while there is room. `made` counts them; `open` while one is not answered yet; `asked`: when it was."""
+    """Claims while there is room. `made` counts them; `open` while one is not answered yet; `asked`: when it was.
+    `draining`: the api gives us no start, whatever we ask for; hints are for colleagues then.
+    """
 
     def __init__(self, bus: Bus, *, pool: str, worker: str, host: str, taker: Takes, reach: Reach) -> None:
         self.made = 0
         self.open = False
         self.asked = 0.0
+        self.draining = False
         self._bus = bus
         self._pool = pool
         self._subject = f"hub.rpc.claim.{pool}.{worker}"
@@ -148,6 +151,7 @@ class Claims:
                 claimed = await self._answer(claim)
             faults.point("worker.claimed")
             self.made += 1
+            self._drain(to=claimed.draining)
             if tokens:
                 self._more = claimed.waiting > 0
             for spec in claimed.specs:
@@ -159,6 +163,12 @@ class Claims:
         finally:
             self.open = False
         return bool(claimed.inherited) or (bool(claimed.specs) and self._more and self._taker.free() > 0)
+
+    def _drain(self, *, to: bool) -> None:
+        if to != self.draining:
+            log.info("worker.draining" if to else "worker.undrained")
+            self.draining = to
+            self.room()
 
     async def _answer(self, claim: Claim) -> Claimed:
         """The very same claim until it is answered: were it given up, what it got would be ours unknown to us."""

@@ -30,7 +30,7 @@ def of(spawner: "Spawner") -> dict[str, str]:
         "JUPYTERHUB_CLIENT_ID": spawner.oauth_client_id,
         "JUPYTERHUB_COOKIE_HOST_PREFIX_ENABLED": str(int(spawner.cookie_host_prefix_enabled)),
         "JUPYTERHUB_HOST": spawner.hub.public_host,
-        "JUPYTERHUB_OAUTH_CALLBACK_URL": f"{spawner.prefix}oauth_callback",
+        "JUPYTERHUB_OAUTH_CALLBACK_URL": f"{spawner.user.own_host}{spawner.prefix}oauth_callback",
         "JUPYTERHUB_OAUTH_SCOPES": scopes,
         "JUPYTERHUB_OAUTH_ACCESS_SCOPES": scopes,
         "JUPYTERHUB_OAUTH_CLIENT_ALLOWED_SCOPES": json.dumps(list(allowed(spawner) if callable(allowed) else allowed)),

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from hubbub_spawner_worker.handler import Handler
+from hubbub.as_in_tornado import Handler
+from hubbub.plugin import settled
 from hubbub_spawner_worker.hosted import PREPARE_PATIENCE, Hosted
-from hubbub_spawner_worker.plugin import settled
 
 
 class FormHosted:

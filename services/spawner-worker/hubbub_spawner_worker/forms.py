@@ -7,10 +7,10 @@ import msgspec
 import structlog
 from cryptography.fernet import InvalidToken, MultiFernet
 
+from hubbub.as_in_tornado import files_of
 from hubbub.bus import LARGEST_PAYLOAD, Bus
 from hubbub.form_messages import FormAnswer, FormAnswered, FormAsk, FormAsked, FormRefusal
 from hubbub.rpc import Done, Refusal
-from hubbub_spawner_worker.handler import files_of
 from hubbub_spawner_worker.refusals import is_meant, refusal_of
 from hubbub_spawner_worker.tagged import tagged
 

@@ -8,8 +8,8 @@ import structlog
 
 from hubbub import faults, telemetry
 from hubbub.domain.server_states import Server
+from hubbub.plugin import cancel
 from hubbub.rpc import Answer, Report
-from hubbub_spawner_worker.plugin import cancel
 from hubbub_spawner_worker.workload import Deed, Watch, Workload, owed
 
 log = structlog.get_logger()

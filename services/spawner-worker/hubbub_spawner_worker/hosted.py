@@ -1,5 +1,6 @@
 """A spawner object as the worker uses it: what is called, in JupyterHub's order (contract, parts 6.2 and 6.3)."""
 
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -8,13 +9,15 @@ from urllib.parse import urlsplit
 import structlog
 
 from hubbub.addresses import netloc
+from hubbub.counting import POLLS, Counts
 from hubbub.domain.server_messages import Failure, Reach
-from hubbub_spawner_worker.floor import Floor, PluginExited, Seat
+from hubbub.floor import Floor, PluginExited, Seat
+from hubbub.plugin import Overdue, settled
 from hubbub_spawner_worker.logs import NoLog
-from hubbub_spawner_worker.plugin import Overdue, settled
 from hubbub_spawner_worker.refusals import refusal_of
 from hubbub_spawner_worker.spawners.asked import pause_of
 from hubbub_spawner_worker.spawners.surroundings import reachable
+from hubbub_spawner_worker.spent import Spent
 
 log = structlog.get_logger()
 
@@ -64,13 +67,15 @@ class Look:
 
 @dataclass(kw_only=True)
 class Hosted:
-    """*seat*: where the spawner lives; *floor*: where operators' own functions are called."""
+    """*seat*: where the spawner lives; *floor*: where operators' own functions are called. *spent*: by its start."""
 
     spawner: Any
     seat: Seat
     floor: Floor
     reach: Reach
     authenticator: Authenticates | None = None
+    spent: Spent = field(default_factory=Spent)
+    counts: Counts = field(default_factory=Counts)
 
     # Starting -----------------------------------------------------------------------------
 
@@ -84,6 +89,7 @@ class Hosted:
             spawner.api_token = launch.token
             spawner.admin_access = launch.admin_access
             return Prepared()
+        self.spent.now("turn")
         prepared = await self.floor.call(self._prepare, launch, patience=PREPARE_PATIENCE)
         assert isinstance(prepared, Prepared)
         return prepared
@@ -103,7 +109,8 @@ class Hosted:
         return self.seat is not self.floor and not any(hooks) and not any(map(callable, callables))
 
     async def _prepare(self, launch: Launch) -> Prepared:
-        spawner = self.spawner
+        spawner, now = self.spawner, self.spent.now
+        now("scopes")
         token_scopes = await _worked_out(spawner.server_token_scopes, spawner)
         spawner.handler = launch.handler
         spawner.user_options = launch.options
@@ -113,13 +120,19 @@ class Hosted:
         browser_scopes = await _worked_out(spawner.oauth_client_allowed_scopes, spawner)
         if browser_scopes is not None:
             spawner.oauth_client_allowed_scopes = list(browser_scopes)
+        now("pre_spawn_start")
         if self.authenticator is not None:
             await settled(self.authenticator.pre_spawn_start(spawner.user, spawner))
+        now("auth_state")
         await settled(spawner.run_auth_state_hook(launch.auth_state))
+        now("groups")
         await settled(spawner.apply_group_overrides())
+        now("options")
         await settled(self.apply_options(spawner.user_options))
+        now("pre_spawn_hook")
         await settled(spawner.run_pre_spawn_hook())
         if spawner.internal_ssl:
+            now("certificates")
             paths = await settled(spawner.create_certs())
             spawner.cert_paths = await settled(spawner.move_certs(paths))
         return Prepared(token_scopes=token_scopes, browser_scopes=browser_scopes)
@@ -153,7 +166,9 @@ class Hosted:
 
     async def poll(self) -> str | None:
         """None while it runs, else what `poll` returned: a number, or a text."""
+        began = time.perf_counter()
         status = await self.seat.call(self.spawner.poll, patience=POLL_PATIENCE)
+        self.counts.note(POLLS, ("running" if status is None else "stopped",), time.perf_counter() - began)
         return None if status is None else str(status)
 
     async def look(self) -> Look:

@@ -4,23 +4,23 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
+from hubbub.as_in_tornado import Handler, files_of
 from hubbub.domain import names
 from hubbub.domain.names import client_id
 from hubbub.domain.server_messages import Reach
 from hubbub.farewell_messages import Gone
+from hubbub.floor import Floor, Here, Seat
 from hubbub.form_messages import FormAsked
 from hubbub.managed import Managed, id_of
 from hubbub.rpc import Person, Spec
 from hubbub_spawner_worker import response
+from hubbub_spawner_worker.authenticators import Unmade, authenticator_of, may_have_a_say
 from hubbub_spawner_worker.certificates import Certificates, Issuer
 from hubbub_spawner_worker.failures import Failures
-from hubbub_spawner_worker.floor import Floor, Here, Seat
 from hubbub_spawner_worker.form_hosted import FormHosted
-from hubbub_spawner_worker.handler import Handler, files_of
 from hubbub_spawner_worker.hosted import PREPARE_PATIENCE, Hosted, Launch
 from hubbub_spawner_worker.spawners import Group, Hub, Spawner, User
 from hubbub_spawner_worker.spawners.loading import is_classic
@@ -97,7 +97,7 @@ class Hosting:
         self.failures = Failures()
         self._classic = is_classic(workshop.kind)
         self._authenticator: Any = None
-        self._authenticator_known = not self._classic
+        self._authenticator_known = not may_have_a_say(self._options.hub.authenticator_class, self._options.traits)
 
     @property
     def reach(self) -> Reach:
@@ -121,10 +121,9 @@ class Hosting:
         if state:
             sealed = msgspec.structs.replace(sealed, state=self.workshop.unseal_state(state))
         given = self._given(spec.person, spec.name, spec.prefix, sealed, spec)
-        if spec.service:
-            return self._of_service(spec, given, place)
-        hosted = await self._made(given)
-        if isinstance(hosted.spawner, Spawner):
+        hosted = self._of_service(spec, given, place) if spec.service else await self._made(given)
+        hosted.counts = self.workshop.counts
+        if not spec.service and isinstance(hosted.spawner, Spawner):
             hosted.spawner.place = place
         return hosted
 
@@ -174,36 +173,33 @@ class Hosting:
 
     async def _made(self, given: Given) -> Hosted:
         kind, config = self.workshop.kind, self.workshop.config
+        given = replace(given, authenticator=await self._its_authenticator())
         if self._classic:
             return await self._classic_made(kind, config, given)
         seat: Seat = Here() if kind.__module__.startswith(_OURS) and not self._has_callables() else self.floor
         spawner = await seat.call(partial(_ours, kind, config, given), patience=_MAKING_PATIENCE)
         spawner.aside = None if seat is self.floor else self.floor
-        return Hosted(spawner=spawner, seat=seat, floor=self.floor, reach=self.reach)
+        return Hosted(spawner=spawner, seat=seat, floor=self.floor, reach=self.reach, authenticator=given.authenticator)
 
     async def _classic_made(self, kind: Any, config: Any, given: Given) -> Hosted:
         from hubbub_spawner_worker.classic.driving import ClassicHosted
         from hubbub_spawner_worker.classic.making import make
 
-        authenticator = await self._its_authenticator()
-        given = replace(given, authenticator=authenticator)
         spawner = await self.floor.call(make, kind, config, given, patience=_MAKING_PATIENCE)
         return ClassicHosted(
             spawner=spawner,
             seat=self.floor,
             floor=self.floor,
             reach=self.reach,
-            authenticator=authenticator,
+            authenticator=given.authenticator,
             prefix=given.prefix,
         )
 
     async def _its_authenticator(self) -> Any:
         if not self._authenticator_known:
-            from hubbub_spawner_worker.classic.authenticator import authenticator_of
-
             wanted, config = self._options.hub.authenticator_class, self._options.traits
             self._authenticator = await self.floor.call(authenticator_of, wanted, config, patience=PREPARE_PATIENCE)
-            self._authenticator_known = True
+            self._authenticator_known = not isinstance(self._authenticator, Unmade)
         return self._authenticator
 
     def _has_callables(self) -> bool:
@@ -215,8 +211,17 @@ class Hosting:
         """One that runs can be watched and stopped, whatever became of its configuration."""
         service = self.workshop.services.get(id_of(spec.service)) or Managed(name=spec.service, command=())
         flaw = "" if service.digest == spec.digest else "its configuration here is not the api's: restart the worker"
-        user = User(name=service.user, id=0, url="", escaped_name=names.escape(service.user))
-        public = given.public_url if service.url else ""
+        hosts = self._options.hosts
+        domain = hosts.of_service(service.name)
+        user = User(
+            name=service.user,
+            id=0,
+            url=f"{hosts.own_origin_of_service(service.name)}{given.prefix}" if domain else "",
+            escaped_name=names.escape(service.user),
+            domain=domain,
+            host=hosts.origin_of_service(service.name),
+        )
+        public = f"{user.host}{given.prefix}" if service.url and user.host else ""
         given = replace(given, user=user, public_url=public, name="", display_name="")
         spawner = _ours(ServiceSpawner, None, given, service=service, flaw=flaw)
         spawner.place = place
@@ -225,9 +230,10 @@ class Hosting:
     def _given(self, person: Person, name: str, prefix: str, sealed: Sealed, spec: Spec | None) -> Given:
         options, hub = self._options, self._options.hub
         save = partial(self._save_auth_state, spec.server, spec.attempt) if spec else _keeps_nothing
+        user = self._user(person, sealed.groups, Kept(state=sealed.auth_state, save_it=save))
         return Given(
-            user=self._user(person, sealed.groups, Kept(state=sealed.auth_state, save_it=save)),
-            hub=Hub(api_url=options.hub_api_url, base_url=options.hub_prefix),
+            user=user,
+            hub=Hub(api_url=options.hub_api_url, base_url=options.hub_prefix, public_host=options.hosts.public_origin),
             name=name,
             display_name=spec.display_name if spec else name,
             prefix=prefix,
@@ -236,27 +242,27 @@ class Hosting:
             allowed_scopes=spec.client_allowed_scopes if spec else (),
             options=revived(sealed.options),
             state=sealed.state,
-            public_url=self._public(prefix),
-            public_hub_url=self._public(options.hub_prefix),
+            public_url=f"{user.host}{prefix}" if user.host else "",
+            public_hub_url=options.hosts.public(options.hub_prefix) or "",
             cookie_options=hub.tornado_settings.get("cookie_options", {}),
-            trusted_alt_names=tuple(hub.trusted_alt_names),
+            cookie_host_prefix=hub.cookie_host_prefix_enabled,
+            trusted_alt_names=(*hub.trusted_alt_names, *([f"DNS:{user.domain}"] if user.domain else ())),
             certificates=self._issuer.of(spec.server, spec.attempt) if self._issuer and spec else None,
         )
 
     def _user(self, person: Person, groups: tuple[Group, ...], keeper: AuthState | None) -> User:
+        hosts, name = self._options.hosts, person.name
         return User(
-            name=person.name,
+            name=name,
             id=person.number,
-            url=names.prefix(self._options.base_url, person.name, ""),
-            escaped_name=names.escape(person.name),
+            url=f"{hosts.own_origin_of_user(name)}{names.prefix(self._options.base_url, name, '')}",
+            escaped_name=names.escape(name),
             admin=person.admin,
-            groups=groups or tuple(Group(name=name) for name in person.groups),
+            groups=groups or tuple(Group(name=group) for group in person.groups),
+            domain=hosts.of_user(name),
+            host=hosts.origin_of_user(name),
             keeper=keeper,
         )
-
-    def _public(self, path: str) -> str:
-        url = urlsplit(self._options.hub.public_url)
-        return f"{url.scheme}://{url.netloc}{path}" if url.netloc else ""
 
 
 async def _keeps_nothing(_: dict[str, Any] | None) -> None:
@@ -272,9 +278,11 @@ def _ours(kind: type[Spawner], config: Any, given: Given, **more: Any) -> Spawne
         name=given.name,
         display_name=given.display_name,
         prefix=given.prefix,
+        authenticator=given.authenticator,
         oauth_client_id=given.client_id,
         oauth_access_scopes=list(given.access_scopes),
         cookie_options=given.cookie_options,
+        cookie_host_prefix_enabled=given.cookie_host_prefix,
         public_url=given.public_url,
         public_hub_url=given.public_hub_url,
         trusted_alt_names=list(given.trusted_alt_names),

@@ -14,9 +14,9 @@ import msgspec
 import structlog
 
 from hubbub import subjects
+from hubbub.plugin import cancel
 from hubbub.rpc import FOLLOWED_FOR, LogLines, LogTail, Word
 from hubbub_spawner_worker.logs import Backend, Logs, NoLog, Part, Place
-from hubbub_spawner_worker.plugin import cancel
 
 log = structlog.get_logger()
 

@@ -13,9 +13,9 @@ from subprocess import Popen
 
 import structlog
 
+from hubbub.plugin import cancel
 from hubbub_spawner_worker import proc
 from hubbub_spawner_worker.cgroups import Cgroup
-from hubbub_spawner_worker.plugin import cancel
 
 log = structlog.get_logger()
 

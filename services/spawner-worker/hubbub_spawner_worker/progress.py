@@ -31,7 +31,7 @@ async def publish_ready(hosted: Hosted, spec: Spec, publish: Publish) -> None:
     hook = getattr(hosted.spawner, "progress_ready_hook", None)
     if hook is None or spec.service:
         return
-    url = spec.prefix
+    url = f"{hosted.spawner.user.own_host}{spec.prefix}"
     event = {
         "progress": 100,
         "ready": True,

@@ -8,14 +8,15 @@ import structlog
 
 from hubbub import faults
 from hubbub.domain.server_messages import Failure, ReportDelay, ReportStarted
+from hubbub.plugin import Overdue, cancel
 from hubbub.rpc import Report, ReportScopes
 from hubbub.tokens import token_hash
 from hubbub_spawner_worker.attempt import ANY_TIME, Attempt
 from hubbub_spawner_worker.failures import is_error
 from hubbub_spawner_worker.fence import fence
 from hubbub_spawner_worker.hosted import PREPARE_PATIENCE, Hosted, Prepared, failure_of
-from hubbub_spawner_worker.plugin import Overdue, cancel
 from hubbub_spawner_worker.progress import publish_progress
+from hubbub_spawner_worker.spent import Spent
 
 log = structlog.get_logger()
 
@@ -29,11 +30,15 @@ async def start(attempt: Attempt) -> Report:
     """Hooks first, then the spawner's `start`. Whatever goes wrong is in the report."""
     if not attempt.token:
         return attempt.failed(attempt.flaw or LOST)
-    patience = PREPARE_PATIENCE
+    patience, spent = PREPARE_PATIENCE, Spent()
+    spent.now("making")
     try:
         hosted = await attempt.open()
         assert hosted is not None
-        await _tell(attempt, await hosted.prepare(attempt.hosting.launch(attempt.spec, attempt.token)))
+        hosted.spent = spent
+        prepared = await hosted.prepare(attempt.hosting.launch(attempt.spec, attempt.token))
+        spent.now("telling")
+        await _tell(attempt, prepared)
         faults.point("worker.prepared")
         patience = hosted.spawner.start_timeout
         if hosted.reach != "process":
@@ -41,13 +46,15 @@ async def start(attempt: Attempt) -> Report:
         if not attempt.spec.service:  # nobody looks at a service
             attempt.progress = asyncio.create_task(publish_progress(hosted, attempt.spec, attempt.workshop.publish))
         attempt.begun = True
+        spent.now("start")
         url = await _started(attempt, hosted)
+        spent.now("")
         sealed = await _remember(attempt, hosted, url)
     except Exception as error:
         _note(attempt, error)
         if not isinstance(error, Overdue) and not hasattr(error, "status_code"):
             log.warning("server.start_raised", server=attempt.spec.server, exc_info=error)
-        return attempt.failed(attempt.without_token(failure_of(error, patience)))
+        return attempt.failed(attempt.without_token(failure_of(error, patience)), spent.told())
     attempt.hosting.failures.note_success()
     faults.point("worker.started")
     token = hosted.spawner.api_token
@@ -58,6 +65,7 @@ async def start(attempt: Attempt) -> Report:
         deadline=ANY_TIME,
         sealed=sealed,
         resumed=token_hash(token) if token and token != attempt.token else "",
+        spent=spent.told(),
     )
     return attempt.report(started, hosted.spawner.http_timeout + 10)
 

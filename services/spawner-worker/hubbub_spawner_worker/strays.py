@@ -12,7 +12,7 @@ from pathlib import Path
 
 import structlog
 
-from hubbub.tokens import token_hash
+from hubbub.legacy import matches
 from hubbub_spawner_worker import proc
 
 log = structlog.get_logger()
@@ -38,16 +38,16 @@ async def end(hashed: str) -> bool:
 
 
 def _find(hashed: str) -> list[proc.Stat]:
-    return [each for each in proc.everybody() if each.alive and _hash_of(each.pid) == hashed]
+    return [each for each in proc.everybody() if each.alive and _has(each.pid, hashed)]
 
 
-def _hash_of(pid: int) -> str:
+def _has(pid: int, hashed: str) -> bool:
     try:
         environ = Path(f"/proc/{pid}/environ").read_bytes()
     except OSError:  # it has ended, or is not ours to read
-        return ""
+        return False
     found = [each for each in environ.split(b"\0") if each.startswith(_NAME)]
-    return token_hash(found[0].removeprefix(_NAME).decode(errors="replace")) if found else ""
+    return bool(found) and matches(hashed, found[0].removeprefix(_NAME).decode(errors="replace"))
 
 
 def _tell(processes: list[proc.Stat], number: signal.Signals) -> None:

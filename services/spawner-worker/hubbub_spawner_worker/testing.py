@@ -67,6 +67,7 @@ class Api:
         self.seen: list[Report] = []
         self.hellos: list[tuple[str, Hello]] = []
         self.deaf_to_claims = 0
+        self.draining: set[str] = set()
         self.hello_refusal = ""
         self._answered: dict[tuple[str, ...], Claimed] = {}
         self._changed = asyncio.Event()
@@ -161,6 +162,8 @@ class Api:
 
     async def _claim(self, subject: str, data: bytes) -> Claimed:
         claim, worker = msgspec.json.decode(data, type=Claim), subject.rsplit(".", maxsplit=1)[-1]
+        if worker in self.draining:
+            return Claimed(draining=True)
         if claim.hashes not in self._answered:
             waiting = self.waiting()
             specs = tuple(

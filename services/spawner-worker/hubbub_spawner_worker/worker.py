@@ -10,10 +10,11 @@ import structlog
 
 from hubbub import faults
 from hubbub.bus import Bus, BusUnavailable, Remote
-from hubbub.domain.server_messages import Failure
+from hubbub.domain.server_messages import Failure, Reach
 from hubbub.domain.server_states import Running, Server, Spawning, Started, Stopping
+from hubbub.floor import PluginExited
 from hubbub.rpc import Done, Held, Holdings, Inherited, Refusal, Spec, Word
-from hubbub.watch_messages import Heartbeat
+from hubbub.vitals import vitals
 from hubbub_spawner_worker import log_streams
 from hubbub_spawner_worker.adoption import Adoption
 from hubbub_spawner_worker.auth_states import AuthStates
@@ -21,7 +22,6 @@ from hubbub_spawner_worker.certificates import Issuer
 from hubbub_spawner_worker.claims import Claims
 from hubbub_spawner_worker.farewells import Farewells
 from hubbub_spawner_worker.fence import sure_after
-from hubbub_spawner_worker.floor import PluginExited
 from hubbub_spawner_worker.forms import Forms
 from hubbub_spawner_worker.guesses import nobodys, spawning
 from hubbub_spawner_worker.holding import Holding, Lost
@@ -71,6 +71,11 @@ class Worker:
         self._farewells = Farewells(bus, self._hosting, workshop.kind, workshop.sealer, pool=pool)
         self._adoption = Adoption(bus, self._hosting, pool, self, self.reporter.send)
 
+    @property
+    def reach(self) -> Reach:
+        """Of what it starts."""
+        return self._hosting.reach
+
     async def run(self, ready: Callable[[], None]) -> None:
         """Take back what is here, then work; *ready* is called in between."""
         try:
@@ -94,8 +99,8 @@ class Worker:
     # What claims and adoption need --------------------------------------------------------
 
     def free(self) -> int:
-        """How many more it could start now: none, if too many have failed in a row, or it is about to end."""
-        if self._hosting.failures.exceeded or self._hosting.floor.exited.is_set():
+        """How many more it could start now: none, if too many have failed in a row, or it is about to end or drains."""
+        if self._hosting.failures.exceeded or self._hosting.floor.exited.is_set() or self.claims.draining:
             return 0
         return min(self._size.starts - self._starting(), self.room())
 
@@ -246,7 +251,9 @@ class Worker:
         """Compare what the log says that we hold and owe with what we think."""
         claims = self.claims.made
         subject = f"hub.rpc.holdings.{self._pool}.{self._workshop.worker}"
-        held = await self._bus.ask(subject, Holdings(held=self._due()), Held)
+        counted = self._workshop.counts.part()
+        held = await self._bus.ask(subject, Holdings(held=self._due(), counted=counted if counted.sums else None), Held)
+        self._workshop.counts.told(counted)
         for server in held.lost:
             if ours := self._held.get(server):
                 ours.tell()
@@ -284,10 +291,9 @@ class Worker:
 
     async def _beat(self) -> None:
         name = self._workshop.worker
+        beat = self._workshop.heartbeat(self._pool)
         while True:
-            beat = Heartbeat(
-                service="spawner-worker", name=name, host=self._workshop.host, pool=self._pool, holds=len(self._held)
-            )
+            beat = msgspec.structs.replace(beat, holds=len(self._held), vitals=vitals())
             await self._bus.signal(f"hub.heartbeat.spawner-worker.{name}", beat)
             await asyncio.sleep(self._lease / 4)
 

@@ -11,12 +11,12 @@ import structlog
 from hubbub import faults
 from hubbub.domain.server_messages import Failure, ReportMoved, ReportOrphan, ReportResponded, ReportState
 from hubbub.domain.server_states import AwaitResponse, Effect, Held, Running, Server, StartProcess, StopProcess, react
+from hubbub.plugin import cancel
 from hubbub.rpc import Answer, Report
 from hubbub_spawner_worker import strays
 from hubbub_spawner_worker.attempt import ANY_TIME, Attempt
 from hubbub_spawner_worker.fence import fence, sure_after
 from hubbub_spawner_worker.hosted import Hosted
-from hubbub_spawner_worker.plugin import cancel
 from hubbub_spawner_worker.progress import publish_ready
 from hubbub_spawner_worker.starting import LOST, start
 

@@ -2,18 +2,22 @@
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from socket import gethostname
 from typing import Any
 
 import msgspec
 from cryptography.fernet import InvalidToken, MultiFernet
 from traitlets.config import Config
 
-from hubbub import subjects, vault
+from hubbub import __version__, subjects, vault
 from hubbub.config import Options
+from hubbub.counting import Counts
 from hubbub.form_messages import WebRequest
 from hubbub.managed import Managed, managed
 from hubbub.settings import Settings
+from hubbub.watch_messages import Heartbeat
 from hubbub_spawner_worker.cgroups import Cgroups, configured
 from hubbub_spawner_worker.host import boot_id, host_id
 from hubbub_spawner_worker.logs import Logs
@@ -59,6 +63,22 @@ class Workshop:
     publish: Publish
     files: int | None = None
     """How many files a server may have open; null for as many as this process."""
+    counts: Counts = field(default_factory=Counts)
+
+    def heartbeat(self, pool: str) -> Heartbeat:
+        """Of a worker of *pool*, as it begins."""
+        size = self.options.size_of(pool)
+        return Heartbeat(
+            service="spawner-worker",
+            name=self.worker,
+            host=self.host,
+            pool=pool,
+            machine=gethostname(),
+            version=__version__,
+            capacity=size.capacity,
+            starts=size.starts,
+            began=datetime.now(UTC),
+        )
 
     def unseal(self, sealed: str) -> Sealed:
         return self._open(sealed, Sealed) if sealed else Sealed()

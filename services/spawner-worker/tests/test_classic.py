@@ -18,11 +18,11 @@ from traitlets import Unicode
 
 from hubbub.domain.server_messages import ReportExit, ReportFailed, ReportMoved, ReportStarted, ReportState
 from hubbub.domain.server_states import Running, Started, Stopped
+from hubbub.floor import PluginExited
 from hubbub.rpc import Report, ReportScopes
 from hubbub.testing.eventually import eventually
 from hubbub.tokens import token_hash
 from hubbub_spawner_worker.classic.making import reach_of
-from hubbub_spawner_worker.floor import PluginExited
 
 STANDIN = Path(__file__).parent / "standin.py"
 

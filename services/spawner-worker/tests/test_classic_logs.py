@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from hubbub.floor import Floor, Here
 from hubbub_spawner_worker.classic.driving import ClassicHosted
 from hubbub_spawner_worker.classic.logs import NoJournal, backend_log
-from hubbub_spawner_worker.floor import Floor, Here
 from hubbub_spawner_worker.logs import NoLog
 
 LINES = [f"line {number}" for number in range(10)]

@@ -11,12 +11,12 @@ from cryptography.fernet import Fernet
 from traitlets.config import Config
 
 from hubbub import bus
+from hubbub.as_in_tornado import Handler
+from hubbub.floor import Floor
 from hubbub.form_messages import File, FormAnswer, FormAnswered, FormAsk, FormAsked, WebRequest
 from hubbub.rpc import Done, Person
-from hubbub_spawner_worker.floor import Floor
 from hubbub_spawner_worker.form_hosted import FormHosted
 from hubbub_spawner_worker.forms import Forms
-from hubbub_spawner_worker.handler import Handler
 from hubbub_spawner_worker.hosted import Hosted
 from hubbub_spawner_worker.spawners import Group, Spawner, User
 from hubbub_spawner_worker.spawners.exception import SpawnException

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
+from hubbub.floor import Floor
 from hubbub_spawner_worker import environment
-from hubbub_spawner_worker.floor import Floor
 from hubbub_spawner_worker.gate import CannotRun
 from hubbub_spawner_worker.hosted import url_of
 from hubbub_spawner_worker.spawners import Spawner
@@ -33,10 +33,10 @@ time.sleep(1000)
 """
 TELL = [sys.executable, "-SEc", _TELL]
 _DEAF = """
-import signal, time
-for number in (signal.SIGINT, signal.SIGTERM):
-    signal.signal(number, lambda number, _: print(signal.Signals(number).name, flush=True))
-print("{}", flush=True)
+import os, signal, time
+for number in (signal.SIGINT, signal.SIGTERM):  # which may come in the middle of any print
+    signal.signal(number, lambda number, _: os.write(1, signal.Signals(number).name.encode() + b"\\n"))
+os.write(1, b"{}\\n")
 while True:
     time.sleep(1000)
 """

@@ -33,6 +33,8 @@ CodeCommand: TypeAlias = IssueCode | RedeemCode | ExpireCode
 
 
 class CodeIssued(Event, frozen=True, kw_only=True):
+    """A browser was sent on to a server or service with a code, by which that learns who is there."""
+
     personal: ClassVar[tuple[str, ...]] = ("client", "redirect_uri")
 
     user: str
@@ -47,11 +49,11 @@ class CodeIssued(Event, frozen=True, kw_only=True):
 
 
 class CodeRedeemed(Event, frozen=True, kw_only=True):
-    pass
+    """The code was exchanged for a token."""
 
 
 class CodeExpired(Event, frozen=True, kw_only=True):
-    pass
+    """Nobody brought the code in time."""
 
 
 CodeEvent: TypeAlias = CodeIssued | CodeRedeemed | CodeExpired

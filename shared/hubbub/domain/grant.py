@@ -33,6 +33,8 @@ GrantCommand: TypeAlias = GrantRole | WithdrawRole
 
 
 class RoleGranted(Event, frozen=True, kw_only=True):
+    """A user or group holds the role."""
+
     role: str
     kind: Kind
     holder: str
@@ -40,6 +42,8 @@ class RoleGranted(Event, frozen=True, kw_only=True):
 
 
 class RoleWithdrawn(Event, frozen=True, kw_only=True):
+    """A user or group does not hold the role any more."""
+
     reason: str
 
 

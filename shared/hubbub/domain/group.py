@@ -27,15 +27,21 @@ GroupCommand: TypeAlias = CreateGroup | SetProperties | DeleteGroup
 
 
 class GroupCreated(Event, frozen=True, kw_only=True):
+    """There is a group."""
+
     name: str
     properties: Json
 
 
 class PropertiesSet(Event, frozen=True, kw_only=True):
+    """The group has other properties. They are not shown: they may hold anything."""
+
     properties: Json
 
 
 class GroupDeleted(Event, frozen=True, kw_only=True):
+    """The group is no more."""
+
     reason: str
 
 

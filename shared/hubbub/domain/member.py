@@ -26,12 +26,16 @@ MemberCommand: TypeAlias = AddMember | RemoveMember
 
 
 class MemberAdded(Event, frozen=True, kw_only=True):
+    """The user is in the group."""
+
     group: str
     user: str
     source: str
 
 
 class MemberRemoved(Event, frozen=True, kw_only=True):
+    """The user is not in the group any more."""
+
     reason: str
 
 

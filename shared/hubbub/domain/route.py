@@ -28,6 +28,8 @@ RouteCommand: TypeAlias = AddRoute | RemoveRoute
 
 
 class RouteAdded(Event, frozen=True, kw_only=True):
+    """A proxy leads to the server."""
+
     proxy: str
     server: str
     attempt: int
@@ -36,6 +38,8 @@ class RouteAdded(Event, frozen=True, kw_only=True):
 
 
 class RouteRemoved(Event, frozen=True, kw_only=True):
+    """A proxy does not lead to the server any more."""
+
     reason: str
 
 

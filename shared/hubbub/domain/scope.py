@@ -6,7 +6,7 @@ both in each of the user's groups. Who is in a group is not known here: callers 
 `groups_in` what they ask about. A group whose members are not given has none.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 
 from hubbub.domain import scope_tree
@@ -110,3 +110,20 @@ def groups_in(scopes: Collection[str]) -> frozenset[str]:
     """The groups that filters name: those whose members must be known."""
     named = [scope.partition("!")[2] for scope in scopes if "!group=" in scope]
     return frozenset(filter.removeprefix("group=") for filter in named if filter.startswith("group="))
+
+
+# In the log, where names cannot be forgotten -----------------------------------------------
+
+
+def nameless(scopes: Iterable[str], *, user: str, server: str = "") -> tuple[str, ...]:
+    """*scopes* of a token as they are kept: its owner, and the *server* (`owner/name`) that it is given to, are `!user`
+    and `!server`, which are resolved whenever somebody asks what it may do.
+    """
+    told = {f"user={user}": "user", **({f"server={server}": "server"} if server else {})}
+    parts = (each.partition("!") for each in scopes)
+    return tuple(dict.fromkeys(f"{base}{mark}{told.get(filter, filter)}" for base, mark, filter in parts))
+
+
+def named(scopes: Iterable[str], *, server: str) -> tuple[str, ...]:
+    """The same with the name of the *server*, as it is called now."""
+    return tuple(f"{each}={server}" if server and each.endswith("!server") else each for each in scopes)

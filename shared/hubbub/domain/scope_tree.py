@@ -58,6 +58,7 @@ BUILT_IN: Mapping[str, tuple[str, ...]] = {
     "proxy": (),
     "shutdown": (),
     "read:metrics": (),
+    "read:events": (),  # not of JupyterHub
 }
 
 #: They stand for others and take no filter.
@@ -85,7 +86,10 @@ ADMIN_ROLE = (
     "read:roles",
     "read:metrics",
     "shares",
+    "read:events",
 )
+#: Scopes that JupyterHub does not have: who spells its role out as there still means this one.
+OURS = frozenset({"read:events"})
 USER_ROLE = ("self",)
 SERVER_ROLE = ("users:activity!user", "access:servers!server")
 
@@ -244,7 +248,7 @@ def check_role(role: Mapping[str, Any], tree: Tree) -> None:
     for each in role.get("scopes", ()):
         if not tree.known(each):
             raise ValueError(f"Role {name}: there is no scope {each!r}")
-    if name == "admin" and "scopes" in role and set(role["scopes"]) != set(ADMIN_ROLE):
+    if name == "admin" and "scopes" in role and {*role["scopes"], *OURS} != set(ADMIN_ROLE):
         raise ValueError("Role admin: its scopes cannot be changed")
 
 

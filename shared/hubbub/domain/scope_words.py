@@ -51,6 +51,7 @@ DESCRIPTIONS: Mapping[str, str] = {
     "proxy": "Change where the hub sends its visitors",
     "shutdown": "Shut the hub down",
     "read:metrics": "Read the hub's metrics",
+    "read:events": "See what has happened, and who did it",
 }
 
 

@@ -99,6 +99,8 @@ def _wish(
                     deadline=command.deadline,
                     retries=command.retries,
                     asker=command.asker,
+                    took=command.took,
+                    profile=command.profile,
                 )
             ]
         case StartServer(), Spawning() | Started():
@@ -184,7 +186,13 @@ def _report(
             return []
         case ReportStarted(), Spawning():
             return [
-                ServerStarted(attempt=server.attempt, url=command.url, deadline=command.deadline, token=command.token)
+                ServerStarted(
+                    attempt=server.attempt,
+                    url=command.url,
+                    deadline=command.deadline,
+                    token=command.token,
+                    spent=command.spent,
+                )
             ]
         case ReportStarted(), Started() | Running() | Stopping():
             return []
@@ -204,7 +212,8 @@ def _report(
         case ReportMoved(), _:
             return []
         case ReportFailed(), Spawning() | Started():
-            return [SpawnFailed(attempt=server.attempt, failure=command.failure, deadline=command.deadline)]
+            failure, deadline = command.failure, command.deadline
+            return [SpawnFailed(attempt=server.attempt, failure=failure, deadline=deadline, spent=command.spent)]
         case ReportFailed(), Running() | Stopping():
             return []
         case ReportExit(), Stopping():

@@ -3,18 +3,25 @@
 from datetime import datetime
 from typing import ClassVar, TypeAlias
 
+import msgspec
+
 from hubbub.domain.message import Event
 from hubbub.domain.server_messages import Failure, Reach
 
 
 class ServerCreated(Event, frozen=True, kw_only=True):
+    """There is a server, which has not been started yet."""
+
     user: str
     name: str
     display_name: str = ""
 
 
 class SpawnRequested(Event, frozen=True, kw_only=True):
-    """`at`: when it was wished for. `prefix`: where the server will live, even if its owner is renamed."""
+    """Somebody asked for a start. It waits for a worker of the pool. `at`: when it was wished for. `prefix`: where the
+    server will live, even if its owner is renamed. `took`: seconds from the arrival of the request to that.
+    `profile`: the one that was chosen, if any.
+    """
 
     personal: ClassVar[tuple[str, ...]] = ("prefix",)
 
@@ -26,9 +33,13 @@ class SpawnRequested(Event, frozen=True, kw_only=True):
     deadline: datetime
     retries: int
     asker: str = ""
+    took: float = 0.0
+    profile: str = ""
 
 
 class AttemptClaimed(Event, frozen=True, kw_only=True):
+    """A worker took the start, and holds the server from now on."""
+
     attempt: int
     worker: str
     host: str
@@ -38,45 +49,63 @@ class AttemptClaimed(Event, frozen=True, kw_only=True):
 
 
 class StartExtended(Event, frozen=True, kw_only=True):
+    """The start has more time, because the spawner said so."""
+
     attempt: int
     deadline: datetime
 
 
 class ServerStarted(Event, frozen=True, kw_only=True):
-    """`url`: where the proxy finds it, e.g. http://127.0.0.1:40123, without the prefix. `token`: the id of an earlier
-    attempt's API token that it goes on with; "" for the one issued with the claim.
+    """The spawner says where the server listens. `url`: where the proxy finds it, e.g. http://127.0.0.1:40123, without
+    the prefix. `token`: the id of an earlier attempt's API token that it goes on with; "" for the one issued with the
+    claim. `spent`: seconds by step of the start, in order, by the worker's clock (steps: see
+    `hubbub_spawner_worker.spent`).
     """
 
     attempt: int
     url: str
     deadline: datetime
     token: str = ""
+    spent: dict[str, float] = msgspec.field(default_factory=dict)
 
 
 class ServerMoved(Event, frozen=True, kw_only=True):
+    """The server listens somewhere else than before."""
+
     attempt: int
     url: str
 
 
 class ServerResponded(Event, frozen=True, kw_only=True):
+    """The server answered its worker for the first time."""
+
     attempt: int
     version: str
     deadline: datetime
 
 
 class SpawnFailed(Event, frozen=True, kw_only=True):
+    """The start came to nothing, or was cancelled. What is left of it is stopped. `spent`: seconds by step of the
+    start, if it got no further; the last is the one that failed.
+    """
+
     attempt: int
     failure: Failure
     deadline: datetime
+    spent: dict[str, float] = msgspec.field(default_factory=dict)
 
 
 class AttemptLost(Event, frozen=True, kw_only=True):
+    """The worker of a start was lost before there was a server. It is tried again."""
+
     attempt: int
     reason: str
 
 
 class HolderLost(Event, frozen=True, kw_only=True):
-    """What it held goes on, and waits for a worker of *pool* that can reach it. `deadline`: for how long."""
+    """The worker of a server was lost, but not the server. What it held goes on, and waits for a worker of *pool* that
+    can reach it. `deadline`: for how long.
+    """
 
     attempt: int
     reason: str
@@ -85,7 +114,9 @@ class HolderLost(Event, frozen=True, kw_only=True):
 
 
 class ServerAdopted(Event, frozen=True, kw_only=True):
-    """`deadline`: of the new holder; null if it took over from another, whose deadline goes on."""
+    """Another worker, or the same one after it began anew, holds the server now. `deadline`: of the new holder; null if
+    it took over from another, whose deadline goes on.
+    """
 
     attempt: int
     worker: str
@@ -94,13 +125,15 @@ class ServerAdopted(Event, frozen=True, kw_only=True):
 
 
 class StopRequested(Event, frozen=True, kw_only=True):
+    """Somebody, or the hub itself, wants the server to stop."""
+
     attempt: int
     deadline: datetime
     reason: str
 
 
 class ServerStopped(Event, frozen=True, kw_only=True):
-    """`resumes`: it may be taken up again, with the API token that it has."""
+    """The server has ended as it was told to. `resumes`: it may be taken up again, with the API token that it has."""
 
     attempt: int
     status: str | None
@@ -108,18 +141,22 @@ class ServerStopped(Event, frozen=True, kw_only=True):
 
 
 class ServerCrashed(Event, frozen=True, kw_only=True):
+    """The server has ended although nobody had told it to."""
+
     attempt: int
     status: str | None
     resumes: bool = False
 
 
 class ServerRenamed(Event, frozen=True, kw_only=True):
+    """The server has another name."""
+
     name: str
     display_name: str
 
 
 class ServerDeleted(Event, frozen=True, kw_only=True):
-    pass
+    """The server is no more."""
 
 
 class OrphanFound(Event, frozen=True, kw_only=True):
@@ -135,7 +172,9 @@ class OrphanFound(Event, frozen=True, kw_only=True):
 
 
 class OrphanRemoved(Event, frozen=True, kw_only=True):
-    """`forced`: nobody has seen that it is gone; an admin said so. `pool`: where a start may have waited for this."""
+    """What may have been left of an earlier start is gone. `forced`: nobody has seen that it is gone; an admin said so.
+    `pool`: where a start may have waited for this.
+    """
 
     attempt: int
     host: str
@@ -144,7 +183,9 @@ class OrphanRemoved(Event, frozen=True, kw_only=True):
 
 
 class OrphanAdopted(Event, frozen=True, kw_only=True):
-    """It counts again, and waits for a worker of *pool* that can reach it."""
+    """What was left of an earlier start is the server again. It counts again, and waits for a worker of *pool* that can
+    reach it.
+    """
 
     personal: ClassVar[tuple[str, ...]] = ("prefix",)
 

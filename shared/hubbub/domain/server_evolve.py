@@ -47,6 +47,7 @@ def evolve(server: Server, event: ServerEvent) -> Server:
                 deadline=event.deadline,
                 retries=event.retries,
                 asker=event.asker,
+                profile=event.profile,
                 holder=None,
                 host=None,
                 token=None,

@@ -93,5 +93,6 @@ def _again(server: Spawning | Started, command: LoseAttempt) -> list[ServerEvent
         deadline=command.deadline,
         retries=server.retries - 1,
         asker=server.asker,
+        profile=server.profile,
     )
     return [again]

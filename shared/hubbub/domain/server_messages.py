@@ -47,7 +47,8 @@ class CreateServer(Command, frozen=True, kw_only=True):
 
 class StartServer(Command, frozen=True, kw_only=True):
     """Asked by a person or an API client. `deadline`: when to give up if no worker takes it. `asker`: who waits for
-    it, so that those who ask for many do not keep the others waiting.
+    it, so that those who ask for many do not keep the others waiting. `took`: seconds from their request to this.
+    `profile`: which one its options name.
     """
 
     at: datetime
@@ -56,6 +57,8 @@ class StartServer(Command, frozen=True, kw_only=True):
     deadline: datetime
     retries: int = 2
     asker: str = ""
+    took: float = 0.0
+    profile: str = ""
 
 
 class StopServer(Command, frozen=True, kw_only=True):
@@ -131,7 +134,7 @@ class ReportStarted(Command, frozen=True, kw_only=True):
     """The spawner returned: there is a workload, and this is where it listens.
 
     `resumed`: the hash of the API token of an earlier attempt, if it is that one which was taken up again;
-    `token` the id that goes with it, filled in by the api.
+    `token` the id that goes with it, filled in by the api. `spent`: seconds by step of the start, in order.
     """
 
     attempt: int
@@ -141,6 +144,7 @@ class ReportStarted(Command, frozen=True, kw_only=True):
     sealed: str = ""
     resumed: str = ""
     token: str = ""
+    spent: dict[str, float] = msgspec.field(default_factory=dict)
 
 
 class ReportResponded(Command, frozen=True, kw_only=True):
@@ -170,10 +174,13 @@ class ReportMoved(Command, frozen=True, kw_only=True):
 
 
 class ReportFailed(Command, frozen=True, kw_only=True):
+    """`spent`: seconds by step of the start, in order; the last is the one that failed."""
+
     attempt: int
     worker: str
     failure: Failure
     deadline: datetime
+    spent: dict[str, float] = msgspec.field(default_factory=dict)
 
 
 class ReportExit(Command, frozen=True, kw_only=True):

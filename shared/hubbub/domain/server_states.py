@@ -16,14 +16,15 @@ class Absent(State, frozen=True, kw_only=True):
 
 
 class Known(State, frozen=True, kw_only=True):
-    """`attempt`: the newest start that was ever asked for; 0 when none was. `leftovers`: earlier ones that are not
-    known to have ended.
+    """`attempt`: the newest start that was ever asked for; 0 when none was; `profile`: what was chosen for it, "" for
+    nothing. `leftovers`: earlier ones that are not known to have ended.
     """
 
     user: str
     name: str
     display_name: str = ""
     attempt: int = 0
+    profile: str = ""
     leftovers: tuple[Leftover, ...] = ()
 
     def to(self, shape: type[K], **changes: Any) -> K:

@@ -39,10 +39,14 @@ ServiceCommand: TypeAlias = RegisterService | RemoveService
 
 
 class ServiceRegistered(Event, frozen=True, kw_only=True):
+    """A service was registered while the hub runs."""
+
     spec: Spec
 
 
 class ServiceRemoved(Event, frozen=True, kw_only=True):
+    """The service is not registered any more."""
+
     reason: str
 
 

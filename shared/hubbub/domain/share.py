@@ -36,7 +36,9 @@ ShareCommand: TypeAlias = ShareServer | RevokeShare
 
 
 class ServerShared(Event, frozen=True, kw_only=True):
-    """`scopes`: all that are granted from now on, sorted. `since`: when the first of them were."""
+    """The server is shared with a user or group, or for other scopes than before. `scopes`: all that are granted from
+    now on, sorted. `since`: when the first of them were.
+    """
 
     server: str
     user: str
@@ -46,6 +48,8 @@ class ServerShared(Event, frozen=True, kw_only=True):
 
 
 class ShareRevoked(Event, frozen=True, kw_only=True):
+    """The server is not shared with them any more."""
+
     reason: str
 
 

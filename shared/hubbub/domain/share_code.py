@@ -31,6 +31,8 @@ ShareCodeCommand: TypeAlias = IssueShareCode | UseShareCode | RevokeShareCode
 
 
 class ShareCodeIssued(Event, frozen=True, kw_only=True):
+    """There is a link that gives whoever opens it a share of the server."""
+
     server: str
     hash: str
     scopes: tuple[str, ...]
@@ -38,11 +40,15 @@ class ShareCodeIssued(Event, frozen=True, kw_only=True):
 
 
 class ShareCodeUsed(Event, frozen=True, kw_only=True):
+    """Somebody opened the link, and has a share."""
+
     user: str
     at: datetime
 
 
 class ShareCodeRevoked(Event, frozen=True, kw_only=True):
+    """The link is good for nothing any more."""
+
     reason: str
 
 

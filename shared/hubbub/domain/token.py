@@ -42,6 +42,8 @@ TokenCommand: TypeAlias = IssueToken | RestrictToken | RevokeToken
 
 
 class TokenIssued(Event, frozen=True, kw_only=True):
+    """There is a token: of a user, service or server, or given to an OAuth client for somebody who visits it."""
+
     personal: ClassVar[tuple[str, ...]] = ("note", "client")
 
     user: str
@@ -56,13 +58,15 @@ class TokenIssued(Event, frozen=True, kw_only=True):
 
 
 class TokenRestricted(Event, frozen=True, kw_only=True):
-    """What a spawner has worked out for the token of its server."""
+    """The token of a server may do what its spawner has worked out."""
 
     scopes: tuple[str, ...]
     grants: tuple[str, ...] | None = None
 
 
 class TokenRevoked(Event, frozen=True, kw_only=True):
+    """The token is good for nothing any more."""
+
     reason: str
 
 

@@ -28,6 +28,8 @@ UserCommand: TypeAlias = CreateUser | RenameUser | SetAdmin | DeleteUser
 
 
 class UserCreated(Event, frozen=True, kw_only=True):
+    """Somebody is a user now, because they logged in, or an administrator or the configuration wanted it."""
+
     personal: ClassVar[tuple[str, ...]] = ("name",)
 
     user: str
@@ -36,6 +38,8 @@ class UserCreated(Event, frozen=True, kw_only=True):
 
 
 class UserRenamed(Event, frozen=True, kw_only=True):
+    """The user has another name. What they have stays where it is."""
+
     personal: ClassVar[tuple[str, ...]] = ("name",)
 
     user: str
@@ -43,11 +47,13 @@ class UserRenamed(Event, frozen=True, kw_only=True):
 
 
 class AdminSet(Event, frozen=True, kw_only=True):
+    """The user became an administrator, or is none any more."""
+
     admin: bool
 
 
 class UserDeleted(Event, frozen=True, kw_only=True):
-    pass
+    """The user is no more. The key that their personal data is sealed with is destroyed in the same commit."""
 
 
 UserEvent: TypeAlias = UserCreated | UserRenamed | AdminSet | UserDeleted

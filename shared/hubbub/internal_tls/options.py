@@ -37,7 +37,7 @@ def check(hub: Hub) -> None:
 def settle(options: "Options") -> Authorities:
     """The authorities of this house; for the api alone. Raises ConfigError."""
     hub, trusted = options.hub, options.hub.trusted_alt_names
-    everywhere = (*HERE, f"DNS:{socket.getfqdn()}", *trusted)
+    everywhere = (*HERE, f"DNS:{socket.getfqdn()}", *host_of(hub.subdomain_host), *trusted)
     names = {
         "hub-internal": (*everywhere, *host_of(options.hub_bind_url), *host_of(options.hub_connect_url)),
         "auth": everywhere,
@@ -53,7 +53,8 @@ def settle(options: "Options") -> Authorities:
 
 def proxy_names(options: "Options") -> tuple[str, ...]:
     """Those by which the proxy's API is reached."""
-    return (*HERE, *options.hub.trusted_alt_names, *host_of(options.proxy_api_url))
+    hub = options.hub
+    return (*HERE, *host_of(hub.subdomain_host), *hub.trusted_alt_names, *host_of(options.proxy_api_url))
 
 
 def host_of(url: str) -> tuple[str, ...]:

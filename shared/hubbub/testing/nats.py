@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from hubbub.free_port import free_port
 from hubbub.subjects import permissions
 
 
@@ -16,7 +17,7 @@ class NatsServer:
     """`start`, `kill` and `start` it again as a test needs: the port and what JetStream has stored stay."""
 
     def __init__(self, folder: Path, pools: Sequence[str] = ("default",)) -> None:
-        self._port = _free_port()
+        self._port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self._log = folder / "nats.log"
         self._config = folder / "nats.conf"
@@ -54,9 +55,3 @@ class NatsServer:
             self._process.kill()
             self._process.wait()
             self._process = None
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port

@@ -11,11 +11,14 @@ from typing import Any
 import msgspec
 
 from hubbub.domain import (
+    account,
     code,
     grant,
     group,
+    house,
     member,
     proxy,
+    role,
     route,
     server,
     service,
@@ -156,6 +159,7 @@ MEMBERS = View(
     {"group_id": "text", "user_id": "text"},
     lambda state: None if isinstance(state, member.NoMember) else (state.group, state.user),
 )
+ROLES = View("roles", role.decider, {}, lambda state: None if isinstance(state, role.NoRole) else ())
 GRANTS = View(
     "grants",
     grant.decider,
@@ -180,6 +184,13 @@ SERVICES = View(
     {"name": "text", "client": "text"},
     lambda state: None if isinstance(state, service.NoService) else (state.spec.name, state.spec.oauth_client_id),
 )
+ACCOUNTS = View(
+    "accounts",
+    account.decider,
+    {"name": "text", "approved": "boolean"},
+    lambda state: None if isinstance(state, account.NoAccount) else (state.name, isinstance(state, account.Account)),
+)
+HOUSES = View("houses", house.decider, {}, lambda state: None if state == house.decider.initial else ())
 
 VIEWS: dict[str, View] = {
     view.decider.name: view
@@ -192,11 +203,14 @@ VIEWS: dict[str, View] = {
         ROUTES,
         PROXIES,
         GROUPS,
+        ROLES,
         MEMBERS,
         GRANTS,
         SHARES,
         SHARE_CODES,
         SERVICES,
+        ACCOUNTS,
+        HOUSES,
     )
 }
 

@@ -4,21 +4,24 @@ import hmac
 import re
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from aiohttp import web
 from multidict import CIMultiDict
 from yarl import URL
 
-from hubbub import JUPYTERHUB_VERSION
+from hubbub import JUPYTERHUB_VERSION, forwarded
 from hubbub.access import Access, Identity
 from hubbub.config import Options
 from hubbub.domain import scope
 from hubbub.web import cookies, xsrf
+from hubbub.web.freshness import Freshness
+from hubbub.web.posted import posted
 
 _AUTHORIZATION = re.compile(r"(?:token|bearer)\s+(\S+)\s*", re.IGNORECASE)
 
 NO_CREDENTIALS = "Missing or invalid credentials."
+FOREIGN = "The form was not sent by a page of the hub"
 NOT_FOUND = "No access to resources or resources not found"
 
 
@@ -34,17 +37,22 @@ class ApiError(Exception):
 
 @dataclass(frozen=True)
 class Gate:
-    """What it takes to know who asks. Made once, passed by hand."""
+    """What it takes to know who asks. Made once, passed by hand. `freshness` None: nobody asks again."""
 
     access: Access
     options: Options
     cookie_secret: bytes
     forward_key: str = ""
+    freshness: Freshness | None = None
 
 
 GATE = web.AppKey("gate", Gate)
 IDENTITY: "web.RequestKey[Identity | None]" = web.RequestKey("identity", Identity)
+#: Who it was before they had to log in again; of such a request `IDENTITY` is nobody.
+STALE = web.RequestKey("stale", Identity)
 XSRF = web.RequestKey("xsrf", str)
+#: When it arrived, by the monotonic clock.
+ARRIVED = web.RequestKey("arrived", float)
 #: What every answer to this request carries; for answers that are begun before they are finished.
 HEADERS = web.RequestKey("headers", CIMultiDict)
 
@@ -56,13 +64,26 @@ def bearer(request: web.Request) -> str | None:
 
 
 def client_address(request: web.Request) -> str:
-    """Where the browser is: the last hop that the proxy in front of us vouches for."""
+    """Where the browser is: the last hop that the proxies in front of us vouch for, if it is an address."""
     gate = request.app[GATE]
     given = request.headers.get("X-Hubbub-Forward", "").encode(errors="surrogateescape")
     if gate.forward_key and hmac.compare_digest(given, gate.forward_key.encode()):
         return request.headers.get("X-Hubbub-Client", "")
-    hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
-    return hops[-1] if hops else (request.remote or "")
+    return forwarded.client(request.headers, request.remote or "", gate.options.trusted_downstream)
+
+
+def browser_origin(request: web.Request) -> tuple[str, str]:
+    """Scheme and host of the hub, with its port if that is not the usual one, as the browser's address bar has them."""
+    options = request.app[GATE].options
+    if options.hosts.public_origin:
+        scheme, _, host = options.hosts.public_origin.partition("://")
+        return scheme, host
+    return forwarded.scheme(request.headers, request.scheme), host_asked_for(request)
+
+
+def host_asked_for(request: web.Request) -> str:
+    """The host that the browser has sent its request to: the hub's, or one of its subdomains, with the port."""
+    return forwarded.host(request.headers, request.app[GATE].options.hub.forwarded_host_header, request.host)
 
 
 async def by_token(request: web.Request) -> Identity | None:
@@ -73,22 +94,32 @@ async def by_token(request: web.Request) -> Identity | None:
 async def by_cookie(request: web.Request) -> Identity | None:
     """The person whom the login cookie names. A write with a body that no page of ours sends is nobody's."""
     gate = request.app[GATE]
-    is_api = request.path.startswith(f"{gate.options.hub_prefix}api/")
-    if is_api and request.method == "POST" and "/oauth2/" not in request.path:
+    api = f"{gate.options.hub_path}api/"
+    is_api = request.path.startswith(api) and not request.path.startswith(f"{api}oauth2/")
+    if is_api and request.method == "POST":
         kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if kind and kind != "application/json":
             return None
-    secret = cookies.read_login(request, gate.cookie_secret, gate.options.hub.cookie_max_age_days)
+    secret = cookies.read_login(request, gate.cookie_secret, gate.options)
     return await gate.access.by_session(secret) if secret else None
 
 
 async def identify(request: web.Request, *, pages: bool = False) -> Identity | None:
-    """Token first, then cookie (pages: cookie alone). Kept on the request."""
+    """Token first, then cookie (pages: cookie alone). Kept on the request. Who has to log in again is nobody."""
     if IDENTITY not in request:
-        found = None if pages else await by_token(request)
-        request[IDENTITY] = found or await by_cookie(request)
+        found, freshness = await _find(request, pages=pages), request.app[GATE].freshness
+        if found is not None and freshness is not None and freshness.is_due(found):
+            if await freshness.lets_in(found):
+                found = await _find(request, pages=pages)  # they may have other groups and roles now
+            else:
+                request[STALE], found = found, None
+        request[IDENTITY] = found
     identity: Identity | None = request[IDENTITY]
     return identity
+
+
+async def _find(request: web.Request, *, pages: bool) -> Identity | None:
+    return (None if pages else await by_token(request)) or await by_cookie(request)
 
 
 def binding(request: web.Request, identity: Identity | None) -> bytes:
@@ -106,12 +137,24 @@ async def check_xsrf(request: web.Request, identity: Identity | None, *, is_api:
         return
     if not xsrf.needed(request.method, request.headers, is_api=is_api):
         return
+    if identity is None and not is_api and is_foreign(request):
+        raise xsrf.Forgery(FOREIGN)
     argument = request.query.get("_xsrf")
     if argument is None and request.method == "POST" and not is_api:
-        argument = _text((await request.post()).get("_xsrf"))
+        argument = _text((await posted(request)).get("_xsrf"))
     token = xsrf.sent(request.headers, argument)
     gate = request.app[GATE]
     xsrf.check(gate.cookie_secret, request.headers.get("Cookie", ""), token, binding(request, identity), request.method)
+
+
+def is_foreign(request: web.Request) -> bool:
+    """Whether a form of somebody who is not logged in was not sent by a page of ours.
+
+    Their XSRF token does not tell: whoever is behind the same address gets as good a one, and can plant its cookie
+    from a host below ours, to have them log in as somebody else.
+    """
+    hosts = request.app[GATE].options.hosts
+    return xsrf.is_foreign(request.headers, browser_origin(request)[1], hosts.domain if hosts.routing else "")
 
 
 def _text(value: object) -> str | None:
@@ -124,7 +167,7 @@ def xsrf_token(request: web.Request, identity: Identity | None) -> str:
     """
     gate = request.app[GATE]
     bound = binding(request, identity)
-    for value in xsrf.cookie_values(request.headers.get("Cookie", "")):
+    for value in cookies.values(request.headers.get("Cookie", ""), xsrf.COOKIE):
         if xsrf.valid(gate.cookie_secret, value, bound):
             if identity is None:
                 request[XSRF] = value  # its hour begins anew with each form
@@ -137,8 +180,14 @@ def keep_xsrf(request: web.Request, response: web.StreamResponse, identity: Iden
     """Set the cookie if a new token was made for this request."""
     if token := request.get(XSRF):
         age = None if identity else xsrf.ANONYMOUS_SECONDS
-        options = request.app[GATE].options
-        response.set_cookie(xsrf.COOKIE, token, path=options.hub_prefix, max_age=age, samesite="Lax")
+        path, kept = request.app[GATE].options.hub_prefix, cookie_options(request)
+        response.set_cookie(xsrf.COOKIE, token, path=path, max_age=age, **kept)
+
+
+def cookie_options(request: web.Request) -> dict[str, Any]:
+    """What all our cookies have in common: `secure` where the browser comes by TLS, and what the operator wants."""
+    is_secure = browser_origin(request)[0] == "https"
+    return {"secure": is_secure, **cookies.kept_as(request.app[GATE].options.hub.tornado_settings)}
 
 
 def require(

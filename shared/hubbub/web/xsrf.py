@@ -8,6 +8,9 @@ from collections.abc import Mapping
 
 from tornado.web import create_signed_value, decode_signed_value
 
+from hubbub.web.cookie_secret import every
+from hubbub.web.cookies import values
+
 COOKIE = "_xsrf"
 ANONYMOUS_SECONDS = 3600
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -18,9 +21,12 @@ class Forgery(Exception):
 
 
 def bound_to(session: str, secret: str, address: str, agent: str) -> bytes:
-    """What a token stands for: the login (`secret` of its session), or else an anonymous browser."""
-    who = secret or hashlib.sha256(f"{address}\0{agent}".encode()).hexdigest()
-    return f"{session}:{who}".encode()
+    """What a token stands for: the login (`secret` of its session), or else an anonymous browser.
+
+    A cookie that somebody has planted, and a header, need not be text.
+    """
+    who = secret or hashlib.sha256(f"{address}\0{agent}".encode(errors="surrogatepass")).hexdigest()
+    return f"{session}:{who}".encode(errors="surrogatepass")
 
 
 def make(cookie_secret: bytes, binding: bytes) -> str:
@@ -34,14 +40,11 @@ def valid(cookie_secret: bytes, token: str, binding: bytes) -> bool:
         signed = base64.urlsafe_b64decode(token.encode() + b"=" * (-len(token) % 4))
     except (ValueError, binascii.Error):
         return False
-    value = decode_signed_value(cookie_secret, COOKIE, signed, max_age_days=31)
-    return value is not None and hmac.compare_digest(value, binding)
-
-
-def cookie_values(header: str) -> list[str]:
-    """Every `_xsrf` cookie of a Cookie header: several may arrive, from several paths."""
-    pairs = (part.strip().partition("=") for part in header.split(";"))
-    return [value.strip('"') for name, _, value in pairs if name == COOKIE]
+    for secret in every(cookie_secret):
+        value = decode_signed_value(secret, COOKIE, signed, max_age_days=31, min_version=2)
+        if value is not None and hmac.compare_digest(value, binding):
+            return True
+    return False
 
 
 def needed(method: str, headers: Mapping[str, str], *, is_api: bool) -> bool:
@@ -56,6 +59,17 @@ def needed(method: str, headers: Mapping[str, str], *, is_api: bool) -> bool:
     return not (mode == "no-cors" and headers.get("Sec-Fetch-Site") == "same-origin")
 
 
+def is_foreign(headers: Mapping[str, str], host: str, neighbours: str) -> bool:
+    """Whether a form comes from a page of another site, or of a host below ours, as far as its browser says so.
+
+    *host*: the hub's, as its browser has it. *neighbours*: the domain below which others have hosts, if they do.
+    """
+    if headers.get("Sec-Fetch-Site", "") in ("cross-site", "same-site"):
+        return True  # browsers say so where there is TLS
+    said = headers.get("Origin", "").partition("://")[2].lower()
+    return bool(neighbours) and said != host.lower() and said.partition(":")[0].endswith(f".{neighbours}")
+
+
 def sent(headers: Mapping[str, str], argument: str | None) -> str | None:
     return argument or headers.get("X-XSRFToken") or headers.get("X-CSRFToken")
 
@@ -64,9 +78,9 @@ def check(cookie_secret: bytes, header: str, token: str | None, binding: bytes, 
     """Raises Forgery with JupyterHub's sentence."""
     if not token:
         raise Forgery(f"'_xsrf' argument missing from {method}")
-    cookies = [value for value in cookie_values(header) if valid(cookie_secret, value, binding)]
+    cookies = [value for value in values(header, COOKIE) if valid(cookie_secret, value, binding)]
     if not cookies or not valid(cookie_secret, token, binding):
         raise Forgery(f"XSRF cookie does not match {method} argument")
 
 
-__all__ = ["COOKIE", "Forgery", "bound_to", "check", "cookie_values", "make", "needed", "sent", "valid"]
+__all__ = ["COOKIE", "Forgery", "bound_to", "check", "make", "needed", "sent", "valid"]

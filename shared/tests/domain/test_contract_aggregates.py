@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given as whatever
 from hypothesis import strategies as st
 
-from hubbub.domain import grant, group, member, service, share, share_code
+from hubbub.domain import grant, group, member, role, service, share, share_code
 from hubbub.domain.grant import GrantRole, Kind, RoleGranted, RoleWithdrawn, WithdrawRole, grant_id
 from hubbub.domain.group import CreateGroup, DeleteGroup, GroupCreated, GroupDeleted, PropertiesSet, SetProperties
 from hubbub.domain.member import AddMember, MemberAdded, MemberRemoved, RemoveMember, member_id
 from hubbub.domain.message import AlreadyExists, Command, Decider, Event, Invalid, NotFound
+from hubbub.domain.role import DefineRole, DropRole, RoleDefined, RoleDropped
 from hubbub.domain.service import RegisterService, RemoveService, ServiceRegistered, ServiceRemoved, Spec
 from hubbub.domain.share import RevokeShare, ServerShared, ShareRevoked, ShareServer, share_id
 from hubbub.domain.share_code import (
@@ -38,6 +39,17 @@ ungrouped = GroupDeleted(reason="asked")
 add = AddMember(group="g1", user="u1")
 added = MemberAdded(group="g1", user="u1", source="api")
 left = MemberRemoved(reason="asked")
+
+
+drop, dropped = DropRole(reason="login"), RoleDropped(reason="login")
+
+
+def define(*scopes: str) -> DefineRole:
+    return DefineRole(scopes=scopes, description="Reads")
+
+
+def defined(*scopes: str) -> RoleDefined:
+    return RoleDefined(scopes=scopes, description="Reads", declared=False)
 
 
 def grant_by(source: str) -> GrantRole:
@@ -92,6 +104,13 @@ CASES: list[Case] = [
     (member.decider, [added], RemoveMember(), [left]),
     (member.decider, [added, left], RemoveMember(), NOTHING),
     (member.decider, [added, left], add, [added]),
+    (role.decider, [], define(), [defined()]),
+    (role.decider, [], drop, NOTHING),
+    (role.decider, [defined()], define(), NOTHING),
+    (role.decider, [defined()], define("users"), [defined("users")]),
+    (role.decider, [defined()], drop, [dropped]),
+    (role.decider, [defined(), dropped], drop, NOTHING),
+    (role.decider, [defined(), dropped], define(), [defined()]),
     (grant.decider, [], grant_by("login"), [granted_by("login")]),
     (grant.decider, [], withdraw, NOTHING),
     (grant.decider, [granted_by("login")], grant_by("login"), NOTHING),
@@ -135,7 +154,15 @@ CASES: list[Case] = [
     (service.decider, [registered, removed], RemoveService(), NotFound),
     (service.decider, [registered, removed], register, [registered]),
 ]
-DECIDERS = [group.decider, member.decider, grant.decider, share.decider, share_code.decider, service.decider]
+DECIDERS = [
+    group.decider,
+    member.decider,
+    role.decider,
+    grant.decider,
+    share.decider,
+    share_code.decider,
+    service.decider,
+]
 
 
 def _name(case: Case) -> str:
@@ -164,6 +191,7 @@ def test_the_table_holds_every_command_in_every_state(decider: Any) -> None:
         (group.decider, created),
         (member.decider, added),
         (grant.decider, granted_by("login")),
+        (role.decider, defined("users")),
         (share.decider, shared_as("a")),
         (share_code.decider, issued),
         (service.decider, registered),

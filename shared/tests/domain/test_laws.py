@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hubbub.domain import house
 from hubbub.domain.grant import Kind
 from hubbub.domain.message import REFUSALS, Event, Json, Rejected, State
+from hubbub.domain.proxy import Mended
 from hubbub.domain.server_messages import Failure, Reach
 from hubbub.domain.service import Spec
 from hubbub.testing.given import after, stored
@@ -27,6 +29,8 @@ jsons = st.dictionaries(
 BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     str: texts,
     int: st.integers(0, 3),
+    float: st.floats(0, 3),
+    dict[str, float]: st.dictionaries(texts, st.floats(0, 3), max_size=2),
     bool: st.booleans(),
     datetime: times,
     datetime | None: st.none() | times,
@@ -35,7 +39,11 @@ BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     Failure: st.builds(Failure, reason=texts, message=texts),
     Json: jsons,
     Kind: st.sampled_from(get_args(Kind)),
+    house.Kind: st.sampled_from(get_args(house.Kind)),
     Reach: st.sampled_from(get_args(Reach)),
+    tuple[Mended, ...]: st.lists(
+        st.builds(Mended, server=texts, found=st.none() | texts, made=st.none() | texts), max_size=3
+    ).map(tuple),
     tuple[str, ...] | None: st.none() | st.lists(texts, max_size=3).map(tuple),
     Spec: st.builds(Spec, name=texts, info=jsons, oauth_client_id=texts),
 }

@@ -2,6 +2,7 @@
 
 import pytest
 
+from hubbub.domain import scope
 from hubbub.domain.scope import allows, covers, filters, groups_in, held_at_all, intersect
 
 MEMBERS = {"g": {"ada", "bob"}, "h": {"bob"}, "empty": set()}
@@ -111,3 +112,32 @@ def test_whose_members_must_be_known() -> None:
     held = {"x!group=g", "y!group=g", "y!group=a!group=b", "x!user=eve", "proxy", "x!user=eve!group=h", "x!service=s"}
     assert groups_in(held) == {"g", "a!group=b"}
     assert groups_in(set()) == set()
+
+
+# In the log -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("scopes", "kept", "shown"),
+    [
+        (["read:hub"], ["read:hub"], ["read:hub"]),
+        (["access:servers!server=ada/"], ["access:servers!server"], ["access:servers!server=ada/"]),
+        (["access:servers!server=ada/lab"], ["access:servers!server=ada/lab"], ["access:servers!server=ada/lab"]),
+        (["read:users!user=ada", "read:users!user"], ["read:users!user"], ["read:users!user"]),
+        (["read:users!user=adam"], ["read:users!user=adam"], ["read:users!user=adam"]),
+        (["custom:x!group=ada"], ["custom:x!group=ada"], ["custom:x!group=ada"]),
+        (["inherit"], ["inherit"], ["inherit"]),
+    ],
+)
+def test_what_a_token_may_do_is_kept_without_the_names_of_its_own(
+    scopes: list[str], kept: list[str], shown: list[str]
+) -> None:
+    found = scope.nameless(scopes, user="ada", server="ada/")
+    assert list(found) == kept
+    assert list(scope.named(found, server="ada/")) == shown
+    assert scope.nameless(shown, user="ada", server="ada/") == found
+
+
+def test_what_is_given_to_nothing_has_no_server() -> None:
+    assert scope.nameless(["x!server=ada/", "y!user="], user="ben") == ("x!server=ada/", "y!user=")
+    assert scope.named(["x!server"], server="") == ("x!server",)

@@ -9,6 +9,7 @@ from hubbub.domain.scope_tree import (
     BUILT_IN,
     DESCRIPTIONS,
     METASCOPES,
+    OURS,
     ROLES,
     SELF,
     TREE,
@@ -71,9 +72,9 @@ def test_the_tree_is_the_documented_one() -> None:
         documented[parent] = set(children.split())
     assert {parent: set(children) for parent, children in BUILT_IN.items() if children} == documented
     below = {child for children in documented.values() for child in children}
-    assert BUILT_IN.keys() == documented.keys() | below | DOCUMENTED_ALONE
+    assert BUILT_IN.keys() == documented.keys() | below | DOCUMENTED_ALONE | OURS
     assert set(SELF) == DOCUMENTED_SELF
-    assert set(ADMIN_ROLE) == DOCUMENTED_ADMIN
+    assert set(ADMIN_ROLE) == DOCUMENTED_ADMIN | OURS
     assert ROLES == {
         "admin": ADMIN_ROLE,
         "user": ("self",),
@@ -243,6 +244,7 @@ def test_a_scope_in_words(scope: str, words: str) -> None:
         {"name": "a-b_c~d.e9", "scopes": ["inherit"]},
         {"name": "admin", "users": ["ada"]},
         {"name": "admin", "users": ["ada"], "scopes": [*ADMIN_ROLE]},
+        {"name": "admin", "users": ["ada"], "scopes": [*DOCUMENTED_ADMIN]},
     ],
 )
 def test_a_role_that_is_right(role: dict[str, Any]) -> None:

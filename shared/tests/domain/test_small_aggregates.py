@@ -8,7 +8,17 @@ import pytest
 from hubbub.domain import code, proxy, session, token, user
 from hubbub.domain.code import CodeExpired, CodeIssued, CodeRedeemed, ExpireCode, IssueCode, RedeemCode
 from hubbub.domain.message import AlreadyExists, Command, Decider, Event, NotFound
-from hubbub.domain.proxy import JoinProxy, LoseProxy, ProxyJoined, ProxyLost
+from hubbub.domain.proxy import (
+    JoinProxy,
+    LoseProxy,
+    Mended,
+    MoveProxy,
+    NoteCorrections,
+    ProxyJoined,
+    ProxyLost,
+    ProxyMoved,
+    RoutesCorrected,
+)
 from hubbub.domain.session import CloseSession, OpenSession, SessionClosed, SessionOpened
 from hubbub.domain.token import IssueToken, RestrictToken, RevokeToken, TokenIssued, TokenRestricted, TokenRevoked
 from hubbub.domain.user import (
@@ -40,6 +50,7 @@ restrict = RestrictToken(scopes=(), grants=("read:users",))
 restricted = TokenRestricted(scopes=(), grants=("read:users",))
 
 log_in = OpenSession(user="u1", hash="sha256:2", address="10.0.0.1", expires_at=THEN)
+log_out = CloseSession(reason="ended", address="10.0.0.2")
 logged_in = SessionOpened(user="u1", hash="sha256:2", address="10.0.0.1", expires_at=THEN)
 
 authorize = IssueCode(
@@ -51,6 +62,11 @@ authorized = CodeIssued(
 )  # fmt: skip
 
 join, joined = JoinProxy(proxy="p1"), ProxyJoined(proxy="p1")
+move = MoveProxy(proxy="p1", api_url="http://10.0.0.9:8001")
+moved = ProxyMoved(proxy="p1", api_url="http://10.0.0.9:8001")
+wrong = (Mended(server="s1", found=None, made="http://10.0.0.3:1"),)
+mend = NoteCorrections(proxy="p1", reason="routes differ", count=2, routes=wrong)
+mended = RoutesCorrected(proxy="p1", reason="routes differ", count=2, routes=wrong)
 
 Case = tuple[Decider[Any, Any, Any], list[Event], Command, Any]
 
@@ -81,7 +97,8 @@ CASES: list[Case] = [
     (session.decider, [], log_in, [logged_in]),
     (session.decider, [], CloseSession(), NOTHING),
     (session.decider, [logged_in], log_in, AlreadyExists),
-    (session.decider, [logged_in], CloseSession(), [SessionClosed(reason="logout")]),
+    (session.decider, [logged_in], CloseSession(), [SessionClosed(user="u1", reason="logout")]),
+    (session.decider, [logged_in], log_out, [SessionClosed(user="u1", reason="ended", address="10.0.0.2")]),
     (session.decider, [logged_in, SessionClosed(reason="logout")], CloseSession(), NOTHING),
     (code.decider, [], authorize, [authorized]),
     (code.decider, [], RedeemCode(), NotFound),
@@ -96,6 +113,14 @@ CASES: list[Case] = [
     (proxy.decider, [joined], join, NOTHING),
     (proxy.decider, [joined], LoseProxy(reason="silent"), [ProxyLost(reason="silent")]),
     (proxy.decider, [joined, ProxyLost(reason="silent")], join, [joined]),
+    (proxy.decider, [], move, [moved]),
+    (proxy.decider, [joined, moved], move, [moved]),
+    (proxy.decider, [joined, moved], join, NOTHING),
+    (proxy.decider, [moved], join, [joined]),
+    (proxy.decider, [joined], mend, [mended]),
+    (proxy.decider, [joined, mended], mend, [mended]),
+    (proxy.decider, [mended], mend, [mended]),
+    (proxy.decider, [mended], join, [joined]),
 ]
 
 

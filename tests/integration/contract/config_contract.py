@@ -12,6 +12,9 @@ except ImportError:  # then it is JupyterHub's own environment
 c = get_config()  # noqa: F821
 data = os.environ["CONTRACT_DATA"]
 page = os.environ["CONTRACT_PAGE"]
+here = Path(__file__).parent
+#: Beside this file where there is one folder for all of it (tests/compose).
+standin = next(folder / "standin.py" for folder in (here.parent, here) if (folder / "standin.py").exists())
 
 
 class StandinSpawner(SimpleLocalProcessSpawner):
@@ -38,7 +41,7 @@ c.DummyAuthenticator.password = "password-of-everyone"
 c.Authenticator.allow_all = True
 c.Authenticator.admin_users = {"root"}
 c.Authenticator.enable_auth_state = True
-c.Spawner.cmd = [sys.executable, "-I", "-S", str(Path(__file__).parents[1] / "standin.py")]
+c.Spawner.cmd = [sys.executable, "-I", "-S", str(standin)]
 c.Spawner.http_timeout = 10  # JupyterHub waits so long even for a process that has ended
 c.SimpleLocalProcessSpawner.home_dir_template = data + "/home/{username}"
 c.JupyterHub.allow_named_servers = True

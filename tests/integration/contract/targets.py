@@ -123,7 +123,9 @@ class Browser:
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        self.session = aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
+        # The proxy closes idle connections after 5 s.
+        kept = aiohttp.TCPConnector(keepalive_timeout=3)
+        self.session = aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True), connector=kept)
 
     async def __aenter__(self) -> "Browser":
         return self
@@ -217,17 +219,19 @@ async def _page() -> AsyncIterator[str]:
     application.router.add_route("*", "/{rest:.*}", hello)
     runner = web.AppRunner(application)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    host = stack.here()
+    site = web.TCPSite(runner, host, 0)
     await site.start()
     try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+        yield f"http://{host}:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
 
 
 @asynccontextmanager
 async def _session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+    kept = aiohttp.TCPConnector(keepalive_timeout=3)  # the proxy closes idle connections after 5 s
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), connector=kept) as session:
         yield session
 
 

@@ -9,6 +9,7 @@ from stage import set_up
 from targets import TOKEN, Answer, Target
 
 from hubbub.testing.eventually import eventually
+from stack import CONTAINERS
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -224,7 +225,7 @@ async def test_a_slow_start_from_its_request_to_its_cancellation(target: Target)
 async def test_the_stream_of_a_start(target: Target) -> None:
     names = await set_up(target, "user")
     place = f"/users/{names['user']}/servers/{names['server']}"
-    text(await target.api("POST", place, {"delay": 4}), 202)
+    text(await target.api("POST", place, {"delay": 8 if CONTAINERS else 4}), 202)  # longer than a start may be slow
     answer, events = await stream(target, place)
     assert answer.headers["Content-Type"].startswith("text/event-stream")
     url = f"/user/{names['user']}/{names['server']}/"

@@ -1,14 +1,16 @@
 """Nonsense, sent with the right credentials: it is refused, nothing changes, nobody crashes."""
 
 import json
-from pathlib import Path
 
+import pytest
 from yarl import URL
 
 from burst import settle_in, start
 from checks import five_checks, rows
-from stack import TOKEN, Hub, hub
+from stack import TOKEN, Hub
 from wiretap import as_user
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 WORKER, PROXY, POLLER = "default.spawner-worker-1", "proxy.proxy-sync-1", "poller.poller-1"
 
@@ -75,40 +77,40 @@ async def head(it: Hub) -> int:
     return int(row[0])
 
 
-async def test_nonsense_changes_nothing(tmp_path: Path):
-    async with hub(tmp_path / "data") as it:
-        await settle_in(it, ["ada"])
-        await start(it, "ada")
-        await five_checks(it)
-        [server] = await rows(it, "select id, attempt from servers")
-        before = (await head(it), it.services(), [process.pid for process in it.workloads()])
+async def test_nonsense_changes_nothing(shared_house: Hub):
+    it = shared_house
+    await settle_in(it, ["ada"])
+    await start(it, "ada")
+    await five_checks(it)
+    [server] = await rows(it, "select id, attempt from servers")
+    before = (await head(it), it.services(), [process.pid for process in it.workloads()])
 
-        for verb in MEANINGLESS:
-            for payload in UNREADABLE:
-                await _say(it, verb, payload)
-        for verb, messages in MEANINGLESS.items():
-            for message in messages:
-                await _say(it, verb, json.dumps(message).encode())
-        for id, attempt in [
-            ("unknown", 1),
-            ("", 1),
-            ("\u0000", 1),
-            (server["id"], server["attempt"] + 1),
-            (server["id"], 0),
-            (server["id"], -(2**62)),
-        ]:
-            for report in reports(id, attempt):
-                await _say(it, f"report.{WORKER}", json.dumps({"reports": [report]}).encode())
-        # What another worker says of it counts no more.
-        for report in reports(server["id"], server["attempt"])[:-1]:
-            await _say(it, "report.default.nobody", json.dumps({"reports": [report]}).encode())
-        await _signals(it, server["id"])
+    for verb in MEANINGLESS:
+        for payload in UNREADABLE:
+            await _say(it, verb, payload)
+    for verb, messages in MEANINGLESS.items():
+        for message in messages:
+            await _say(it, verb, json.dumps(message).encode())
+    for id, attempt in [
+        ("unknown", 1),
+        ("", 1),
+        ("\u0000", 1),
+        (server["id"], server["attempt"] + 1),
+        (server["id"], 0),
+        (server["id"], -(2**62)),
+    ]:
+        for report in reports(id, attempt):
+            await _say(it, f"report.{WORKER}", json.dumps({"reports": [report]}).encode())
+    # What another worker says of it counts no more.
+    for report in reports(server["id"], server["attempt"])[:-1]:
+        await _say(it, "report.default.nobody", json.dumps({"reports": [report]}).encode())
+    await _signals(it, server["id"])
 
-        await five_checks(it)
-        assert (await head(it), it.services(), [process.pid for process in it.workloads()]) == before
-        await settle_in(it, ["bea"])
-        await start(it, "bea")
-        await five_checks(it)
+    await five_checks(it)
+    assert (await head(it), it.services(), [process.pid for process in it.workloads()]) == before
+    await settle_in(it, ["bea"])
+    await start(it, "bea")
+    await five_checks(it)
 
 
 async def _say(it: Hub, verb: str, payload: bytes) -> None:
@@ -156,11 +158,11 @@ async def _signals(it: Hub, server: str) -> None:
         await client.flush()
 
 
-async def test_a_zero_byte_in_an_address_is_a_bad_request(house: Hub):
+async def test_a_zero_byte_in_an_address_is_a_bad_request(shared_house: Hub):
     """Postgres has no such character, and nobody is asked."""
     for path in ("/users/a%00b", "/users/ada/servers/x%00", "/users?name_filter=%00", "/authorizations/token/%00"):
-        place = URL(f"{house.url}hub/api{path}", encoded=True)
-        async with house.session.get(place, headers={"Authorization": f"token {TOKEN}"}) as response:
+        place = URL(f"{shared_house.url}hub/api{path}", encoded=True)
+        async with shared_house.session.get(place, headers={"Authorization": f"token {TOKEN}"}) as response:
             assert response.status == 400, path
-    async with house.session.get(URL(f"{house.url}hub/user/a%00", encoded=True)) as response:
+    async with shared_house.session.get(URL(f"{shared_house.url}hub/user/a%00", encoded=True)) as response:
         assert response.status == 400

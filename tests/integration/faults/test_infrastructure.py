@@ -6,33 +6,57 @@ No service dies of it.
 import os
 import shutil
 import signal
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
-from burst import PEOPLE, killed, pids, settle_in, some_ready, starting
+from burst import PEOPLE, emptied, killed, pids, settle_in, some_ready, starting
 from checks import all_ready, five_checks
 from stack import Hub, eventually, hub
 
 
-async def test_the_bus_is_killed(tmp_path: Path):
-    async with hub(tmp_path / "data") as it:
-        await settle_in(it)
-        async with starting(it):
-            await some_ready(it, 5)
-            services = it.services()
-            it.kill("nats")
-        assert it.services() == services
+def _lose_the_disk_of_the_bus(it: Hub) -> None:
+    """It stands still while its disk is emptied, so it never sees half of it; then it is killed."""
+    pid = it.pid("nats")
+    os.kill(pid, signal.SIGSTOP)
+    for path in (it.data / "nats").iterdir():  # the folder itself may be the volume of a container
+        shutil.rmtree(path)
+    os.kill(pid, signal.SIGKILL)
 
 
-async def test_the_bus_loses_its_disk(tmp_path: Path):
-    async with hub(tmp_path / "data") as it:
+#: What is done while servers start.
+WRONGS: dict[str, Callable[[Hub], None]] = {
+    "the bus is killed": lambda it: it.kill("nats"),
+    "the bus loses its disk": _lose_the_disk_of_the_bus,
+    "the database is killed": lambda it: it.kill("postgres"),
+    "the database is stopped": lambda it: os.kill(it.pid("postgres"), signal.SIGINT),
+    "the proxy is killed": lambda it: it.proxy().kill(),
+}
+AT_LENGTH = {"the database is stopped"}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def lasting(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hub]:
+    """Whatever happens to it, it is whole again at the end."""
+    async with hub(tmp_path_factory.mktemp("lasting") / "data") as it:
         await settle_in(it)
-        async with starting(it):
-            await some_ready(it, 5)
-            services = it.services()
-            _lose_the_disk_of_the_bus(it)
-        assert it.services() == services
+        yield it
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize(
+    "wrong", [pytest.param(name, marks=pytest.mark.long if name in AT_LENGTH else ()) for name in WRONGS]
+)
+async def test_no_service_dies_and_no_start_is_lost_when(lasting: Hub, wrong: str):
+    async with starting(lasting):
+        await some_ready(lasting, 5)
+        services = lasting.services()
+        WRONGS[wrong](lasting)
+    assert lasting.services() == services
+    await _all_answer(lasting)
+    await emptied(lasting)
 
 
 @pytest.mark.long
@@ -45,36 +69,6 @@ async def test_the_bus_loses_its_disk_while_nothing_happens(tmp_path: Path):
         _lose_the_disk_of_the_bus(it)
         async with starting(it, PEOPLE[:10]):
             pass
-
-
-def _lose_the_disk_of_the_bus(it: Hub) -> None:
-    """It stands still while its disk is emptied, so it never sees half of it; then it is killed."""
-    pid = it.pid("nats")
-    os.kill(pid, signal.SIGSTOP)
-    shutil.rmtree(it.data / "nats")
-    os.kill(pid, signal.SIGKILL)
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.long)])
-async def test_the_database_goes_and_comes_back(tmp_path: Path, number: signal.Signals):
-    async with hub(tmp_path / "data") as it:
-        await settle_in(it)
-        async with starting(it):
-            await some_ready(it, 5)
-            services = it.services()
-            os.kill(it.pid("postgres"), number)
-        assert it.services() == services
-
-
-async def test_the_proxy_is_killed(tmp_path: Path):
-    async with hub(tmp_path / "data") as it:
-        await settle_in(it)
-        async with starting(it):
-            await some_ready(it, 5)
-            services = it.services()
-            it.proxy().kill()
-        assert it.services() == services
-        await _all_answer(it)
 
 
 @pytest.mark.long

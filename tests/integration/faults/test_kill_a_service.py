@@ -1,13 +1,15 @@
 """Any service may be killed at any moment while twenty servers start or stop: all of them arrive, and none twice."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
-from burst import PEOPLE, Faults, all_stopped, settle_in, some_ready, starting, stop
+from burst import PEOPLE, Faults, all_stopped, emptied, settle_in, some_ready, starting, stop
 from checks import five_checks
-from stack import hub
+from stack import Hub, hub
 
 SERVICES = ["api-1", "auth-1", "spawner-worker-1", "proxy-sync-1", "poller-1"]
 
@@ -42,13 +44,21 @@ WAY_DOWN = [
 ]
 
 
-@pytest.mark.parametrize("service", SERVICES)
-async def test_a_service_killed_when_a_third_are_ready_is_not_missed(tmp_path: Path, service: str):
-    async with hub(tmp_path / "data") as it:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def lasting(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hub]:
+    """Whoever is killed in it, it is whole again at the end."""
+    async with hub(tmp_path_factory.mktemp("lasting") / "data") as it:
         await settle_in(it)
-        async with starting(it):
-            await some_ready(it, 7)
-            it.kill(service)
+        yield it
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("service", SERVICES)
+async def test_a_service_killed_when_a_third_are_ready_is_not_missed(lasting: Hub, service: str):
+    async with starting(lasting):
+        await some_ready(lasting, 7)
+        lasting.kill(service)
+    await emptied(lasting)
 
 
 @pytest.mark.long

@@ -3,20 +3,16 @@
 import asyncio
 import hashlib
 import json
-import urllib.parse
-from contextlib import suppress
+from contextlib import AsyncExitStack
 from pathlib import Path
 
-import asyncpg
-import psutil
 from yarl import URL
 
 from browser import Browser
-from stack import TOKEN, Hub, eventually, hub
+from leaks import arguments, files, leaks, tables
+from spans import collecting
+from stack import HERE, TOKEN, Hub, eventually, hub
 from wiretap import tapped
-
-#: Who may hold secrets, to be read by their owner alone.
-KEEPERS = {"secrets.json", "nats.conf", "login-password", "run/stack.json"}
 
 PASSWORD = "password-of-everyone"
 WRONG = "not-the-password-at-all"
@@ -24,17 +20,22 @@ OPTION = "what-only-ada-should-know"
 KEY = "the-idempotency-key-of-ada"
 BROKEN = "in-a-body-that-cannot-be-read"
 FORGED = "a-token-that-nobody-has-given-out"
+WEBHOOK = "secret-of-the-webhook-audit"
+CONFIG = HERE / "config_secrets.py"
 
 
 async def test_no_secret_leaks(tmp_path: Path):
-    async with hub(tmp_path / "data", environ={"TEST_LOG_LEVEL": "DEBUG"}) as it:
+    async with AsyncExitStack() as stack:
+        collector = await stack.enter_async_context(collecting())
+        environ = {"TEST_LOG_LEVEL": "DEBUG", "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
+        it = await stack.enter_async_context(hub(tmp_path / "data", config=CONFIG, environ=environ))
         async with tapped(it) as tape:
             used = await live(it)
         assert tape.about("hub.rpc.claim")
         assert tape.about("_INBOX_pool-default")
         kept = {
             f"{name} of secrets.json": value
-            for name, value in json.loads((it.data / "secrets.json").read_text()).items()
+            for name, value in json.loads((it.store / "secrets.json").read_text()).items()
         }
         secrets = {**used, **kept}
         assert all(len(value) > 10 for value in secrets.values()), secrets
@@ -55,13 +56,15 @@ async def test_no_secret_leaks(tmp_path: Path):
         }
         status = await it.stop()
         assert status == 0
-        found = leaks(secrets, files(it))
+        assert {"hubbub-api", "hubbub-auth", "hubbub-spawner-worker"} <= {span.service for span in collector.spans}
+        found = leaks(secrets, {**files(it), "spans": b"\n".join(collector.bodies)})
         assert not found, "\n".join(found)
 
 
 async def live(it: Hub) -> dict[str, str]:
     """A login, a server, its login, tokens, mistakes; the secrets that were used on the way."""
     used = {"password": PASSWORD, "wrong password": WRONG, "option": OPTION, "key": KEY, "service token": TOKEN}
+    used["secret of a webhook"] = WEBHOOK
     async with Browser(it.url) as browser:
         await browser.login("ada", WRONG)
         status, _ = await browser.login("ada", PASSWORD)
@@ -72,6 +75,7 @@ async def live(it: Hub) -> dict[str, str]:
                 used[f"cookie {cookie.key}"] = cookie.value.strip('"')
         used |= await own_token(it)
         used |= await own_server(it, browser)
+        used |= await invitations(it)
         used |= await mistakes(it, used)
         status, _ = await browser.get("/hub/logout")
         assert status == 200
@@ -119,7 +123,7 @@ async def own_server(it: Hub, browser: Browser) -> dict[str, str]:
         assert response.status == 302, await response.text()
         code = URL(response.headers["Location"]).query["code"]
     fields = {"client_id": client, "grant_type": "authorization_code", "code": code, "redirect_uri": back}
-    exchange = f"{env['JUPYTERHUB_API_URL']}/oauth2/token"
+    exchange = f"{it.url}hub/api/oauth2/token"
     async with it.session.post(exchange, data={**fields, "client_secret": FORGED}) as response:
         assert response.status in (400, 401)
     async with it.session.post(exchange, data={**fields, "client_secret": secret}) as response:
@@ -132,6 +136,22 @@ async def own_server(it: Hub, browser: Browser) -> dict[str, str]:
     status, _ = await it.api("POST", "/users/ada/activity", {"last_activity": "2026-01-01T00:00:00Z"}, token=secret)
     assert status == 200
     return {"server's token": secret, "code": code, "access token": token}
+
+
+async def invitations(it: Hub) -> dict[str, str]:
+    """What the terminal prints, and a code by which somebody else may come in; one that is wrong, too."""
+    status, printed = await it.command("token", "admin")
+    assert status == 0, printed
+    admins = printed.strip().splitlines()[-1]
+    status, made = await it.api("POST", "/share-codes/ada/", {}, token=admins)
+    assert status == 200, made
+    headers = {"Authorization": f"token {admins}"}
+    for code in (made["code"], FORGED):
+        async with it.session.get(f"{it.url}hub/accept-share", params={"code": code}, headers=headers) as response:
+            assert response.status < 500, await response.text()
+    _, hooks = await it.api("GET", "/webhooks", token=admins)
+    assert [hook["name"] for hook in hooks] == ["audit"]
+    return {"admin's token": admins, "share code": made["code"]}
 
 
 async def mistakes(it: Hub, used: dict[str, str]) -> dict[str, str]:
@@ -162,53 +182,3 @@ async def again(it: Hub, body: object) -> tuple[int, object]:
         if status != 503:
             return status, answer
         await asyncio.sleep(0.1)
-
-
-def leaks(secrets: dict[str, str], places: dict[str, bytes]) -> list[str]:
-    """A sentence for each secret that is somewhere."""
-    found = []
-    for place, text in places.items():
-        for name, secret in secrets.items():
-            for spelling in {secret, urllib.parse.quote(secret, safe="")}:
-                if (at := text.find(spelling.encode())) >= 0:
-                    found.append(f"{name} is in {place}: ...{text[max(0, at - 150) : at + 20]!r}")
-                    break
-    return found
-
-
-async def tables(it: Hub) -> dict[str, bytes]:
-    connection = await asyncpg.connect(it.running()["owner_dsn"])
-    try:
-        names = await connection.fetch("select tablename from pg_tables where schemaname = 'public'")
-        assert "events" in {row[0] for row in names}
-        return {
-            name: "\n".join(row[0] for row in await connection.fetch(f'select t::text from public."{name}" t')).encode()
-            for (name,) in names
-        }
-    finally:
-        await connection.close()
-
-
-def arguments(it: Hub) -> dict[int, bytes]:
-    """Anybody on the machine may read them."""
-    up = psutil.Process(it.pid_of_up())
-    everybody = [up, *up.children(recursive=True), it.proxy(), *it.workloads()]
-    found = {}
-    for process in everybody:
-        with suppress(psutil.NoSuchProcess):
-            found[process.pid] = "\n".join(process.cmdline()).encode()
-    return found
-
-
-def files(it: Hub) -> dict[str, bytes]:
-    found = {}
-    for path in it.data.rglob("*"):
-        name = str(path.relative_to(it.data))
-        if not path.is_file():
-            continue
-        if name in KEEPERS:
-            assert path.stat().st_mode & 0o077 == 0, f"others may read {name}"
-            continue
-        found[f"file {name}"] = path.read_bytes()
-    assert any(name.startswith("file log/") for name in found)
-    return found

@@ -231,6 +231,24 @@ async def read(request: web.Request) -> web.Response:
     return refuse(404, "NotFound") if thing is None else web.json_response(thing)
 
 
+async def change(request: web.Request) -> web.Response:
+    """What a patch says is so now, and all else as it was."""
+    store, key = request.app[STORE], key_of(request)
+    thing = store.things.get(key)
+    if thing is None:
+        return refuse(404, "NotFound")
+    changed = merged(thing, await request.json())
+    await store.put(key[0], changed)
+    return web.json_response(changed)
+
+
+def merged(thing: Any, patch: Any) -> Any:
+    if not isinstance(thing, dict) or not isinstance(patch, dict):
+        return deepcopy(patch)
+    kept = {name: value for name, value in thing.items() if name not in patch}
+    return kept | {name: merged(thing.get(name), value) for name, value in patch.items() if value is not None}
+
+
 async def log_of(request: web.Request) -> web.Response:
     thing = request.app[STORE].things.get(key_of(request))
     pod = Pod.running.get(thing["metadata"]["uid"]) if thing else None
@@ -274,10 +292,12 @@ def main() -> None:
     app.on_startup.append(prepare)
     app.on_shutdown.append(_end_all)
     app.router.add_get("/api/v1/{kind}", listed)
-    app.router.add_get(place, listed)
-    app.router.add_post(place, create)
-    app.router.add_get(place + "/{name}", read)
-    app.router.add_delete(place + "/{name}", delete)
+    for each in (place, "/apis/networking.k8s.io/v1/namespaces/{namespace}/{kind}"):
+        app.router.add_get(each, listed)
+        app.router.add_post(each, create)
+        app.router.add_get(each + "/{name}", read)
+        app.router.add_patch(each + "/{name}", change)
+        app.router.add_delete(each + "/{name}", delete)
     app.router.add_get(place + "/{name}/log", log_of)
     web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), print=None)
 

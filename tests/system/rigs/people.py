@@ -38,7 +38,7 @@ class Visitor:
 def visitor(ground: Ground) -> Iterator[Visitor]:
     room = ground.room("guest")
     with ExitStack() as stack:
-        _forget_earlier_ones()
+        forget_earlier_ones()
         name = f"{PREFIX}{os.getpid()}"
         run("useradd", "--create-home", "--home-dir", room / "home", "--shell", "/bin/bash", name)
         stack.callback(run, "userdel", "--force", name)
@@ -56,8 +56,9 @@ def visitor(ground: Ground) -> Iterator[Visitor]:
         shutil.rmtree(room / "home", ignore_errors=True)
 
 
-def _forget_earlier_ones() -> None:
+def forget_earlier_ones() -> None:
     """Of runs that were killed."""
     for entry in pwd.getpwall():
-        if entry.pw_name.startswith(PREFIX) and not Path("/proc", entry.pw_name.removeprefix(PREFIX)).exists():
+        run_of, _, _ = entry.pw_name.removeprefix(PREFIX).partition("-")
+        if entry.pw_name.startswith(PREFIX) and not Path("/proc", run_of).exists():
             run("userdel", "--force", entry.pw_name)

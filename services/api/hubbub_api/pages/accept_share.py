@@ -16,10 +16,12 @@ from hubbub.transaction import Transaction
 from hubbub.views import SHARE_CODES, SHARES, USERS
 from hubbub.web.next_url import asked_for, with_query
 from hubbub.web.pages import render
+from hubbub.web.posted import posted
 from hubbub.web.request import GATE, ApiError, redirect
 from hubbub_api.keys import COMMITTER, VIEWS
 from hubbub_api.pages.asking import logged_in, prefix_of
 from hubbub_api.pages.card import Card, card
+from hubbub_api.pages.sharing import in_words
 from hubbub_api.share_codes import LONGEST_CODE
 from hubbub_api.share_models import code_row, state_of_code
 
@@ -40,7 +42,7 @@ async def show(request: web.Request, identity: Identity) -> web.StreamResponse:
 
 @logged_in
 async def accept(request: web.Request, identity: Identity) -> web.StreamResponse:
-    given = (await request.post()).get("code", request.query.get("code"))
+    given = (await posted(request)).get("code", request.query.get("code"))
     row = await _find(request, identity, given if isinstance(given, str) else "", unknown=400, own=400)
     id = share_id(row["server"], identity.id)
 
@@ -71,15 +73,8 @@ async def _find(request: web.Request, identity: Identity, code: str, *, unknown:
 
 
 async def _server(request: web.Request, identity: Identity, row: asyncpg.Record) -> Card:
-    options = request.app[GATE].options
-    return card(
-        await request.app[VIEWS].server_by_id(row["server"]),
-        row["owner"],
-        row["name"],
-        base_url=options.base_url,
-        hub_prefix=options.hub_prefix,
-        viewer=identity.name,
-    )
+    server = await request.app[VIEWS].server_by_id(row["server"])
+    return card(server, row["owner"], row["name"], request.app[GATE].options, viewer=identity.name)
 
 
 async def _page(request: web.Request, identity: Identity, row: asyncpg.Record, code: str) -> web.Response:
@@ -93,7 +88,7 @@ async def _page(request: web.Request, identity: Identity, row: asyncpg.Record, c
         identity,
         server=server,
         owner=row["owner"],
-        scopes=[(scope, tree.describe(scope)) for scope in scopes],
+        may=in_words(scopes, tree),
         waits=server.state != "running" and "start:servers" not in tree.expand(scopes),
         action=with_query(f"{prefix_of(request)}accept-share", *([("next", wish)] if wish else [])),
         code=code,

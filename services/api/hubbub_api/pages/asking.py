@@ -10,6 +10,7 @@ from hubbub.access import Identity
 from hubbub.web.next_url import with_query
 from hubbub.web.request import GATE, NO_CREDENTIALS, ApiError, Handler, check_xsrf, identify, redirect
 from hubbub_api.keys import VIEWS
+from hubbub_api.pages.furniture import begin
 from hubbub_api.rows import UserRow
 
 PersonHandler: TypeAlias = Callable[[web.Request, Identity], Awaitable[web.StreamResponse]]
@@ -28,6 +29,7 @@ def logged_in(handler: PersonHandler) -> Handler:
 
     @wraps(handler)
     async def guarded(request: web.Request) -> web.StreamResponse:
+        begin(request)
         identity = await identify(request, pages=True)
         await check_xsrf(request, identity, is_api=False)
         if identity is None:
@@ -46,3 +48,8 @@ async def owner_of(request: web.Request, identity: Identity) -> UserRow:
     if owner is None:
         raise ApiError(404, f"No such user: {name}")
     return owner
+
+
+def hears(identity: Identity, owner: str) -> bool:
+    """Whether a page for *identity* is told what happens to *owner* (see `hubbub_api.event_rights`)."""
+    return identity.name == owner or identity.may("read:events", user=owner)

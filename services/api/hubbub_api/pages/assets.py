@@ -9,7 +9,7 @@ from importlib.resources import files
 
 from aiohttp import web
 
-from hubbub.web.request import ApiError
+from hubbub.web.request import GATE, ApiError
 
 _NAME = re.compile(r"[a-z0-9_-]+\.(?:css|js|svg|png|woff2)")
 _KINDS = {"js": "text/javascript", "svg": "image/svg+xml", "woff2": "font/woff2"}
@@ -40,6 +40,12 @@ async def serve(request: web.Request) -> web.StreamResponse:
 
 
 async def logo(request: web.Request) -> web.StreamResponse:
+    """The operator's (`c.JupyterHub.logo_file`), else ours."""
+    if own := request.app[GATE].options.hub.logo_file:
+        try:
+            return web.FileResponse(own, headers={"Cache-Control": "no-cache"})
+        except OSError:
+            raise ApiError(404) from None
     return _send(request, "logo.svg")
 
 

@@ -56,7 +56,7 @@ def phrase(status: int) -> str:
 async def csp_report(request: web.Request) -> web.StreamResponse:
     """Logged if it comes from somebody who is logged in, so that nobody else can fill the log."""
     if identity := await identify(request, pages=True):
-        request.app[METRICS].csp_reports.inc()
+        request.app[METRICS].csp_report()
         report = await request.content.read(LONGEST_REPORT)
         log.warning("page.content_security", user=identity.name, report=report.decode(errors="replace"))
     return web.Response(status=204)

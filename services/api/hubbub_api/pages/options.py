@@ -11,8 +11,8 @@ from aiohttp.web_request import FileField
 from hubbub.access import Identity
 from hubbub.form_messages import File, FormAsked, WebRequest
 from hubbub.rpc import Person
-from hubbub.web.request import ApiError, client_address
-from hubbub_api.answers import own_url
+from hubbub.web.posted import posted
+from hubbub.web.request import ApiError, browser_origin, client_address
 from hubbub_api.keys import VIEWS
 from hubbub_api.rows import ServerRow, UserRow
 
@@ -49,7 +49,7 @@ async def from_form(request: web.Request) -> tuple[Fields, dict[str, list[File]]
     """The fields of a form and the files in it."""
     fields: Fields = {}
     files: dict[str, list[File]] = {}
-    for name, value in (await request.post()).items():
+    for name, value in (await posted(request)).items():
         if isinstance(value, FileField):
             body = await asyncio.to_thread(value.file.read)
             files.setdefault(name, []).append(File(filename=value.filename, content_type=value.content_type, body=body))
@@ -69,13 +69,14 @@ def without_options(request: web.Request) -> str:
 def web_request(
     request: web.Request, identity: Identity, fields: Mapping[str, Sequence[str]] | None = None
 ) -> WebRequest:
+    scheme, host = browser_origin(request)
     return WebRequest(
         user=_person(identity.id, identity.number, identity.name, identity.groups, admin=identity.admin),
         method=request.method,
         path=request.rel_url.raw_path,
         query=_without_secret(request.rel_url.raw_query_string),
-        host=request.host,
-        protocol=own_url(request).scheme,
+        host=host,
+        protocol=scheme,
         remote_ip=client_address(request),
         headers=_headers(request),
         body={name: list(values) for name, values in (fields or {}).items()},

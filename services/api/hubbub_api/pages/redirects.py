@@ -1,11 +1,12 @@
 """From everything outside the hub's own addresses to inside them, and slashes where they belong."""
 
 import re
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from hubbub.web.base import rest_of
 from hubbub.web.request import GATE, redirect
+from hubbub_api.pages import missed
 from hubbub_api.pages.asking import prefix_of
 
 
@@ -27,9 +28,10 @@ async def add_slash(request: web.Request) -> web.StreamResponse:
 async def into_hub(request: web.Request) -> web.StreamResponse:
     """`/user/ada/tree` to `/hub/user/ada/tree`, where the login's cookies are sent along."""
     options = request.app[GATE].options
-    path = request.rel_url.raw_path_qs
-    inside = path.removeprefix(options.base_url) if path.startswith(options.base_url) else path.lstrip("/")
-    if request.rel_url.raw_path + "/" == options.base_url:
-        inside = ""
-    public = urlsplit(options.hub.public_url)
-    redirect((f"{public.scheme}://{public.netloc}" if public.netloc else "") + prefix_of(request) + inside)
+    if request.headers.get("Upgrade", "").lower() == "websocket":  # which goes nowhere that it is led to
+        await missed.note(request)
+    path, query = request.rel_url.raw_path, request.rel_url.raw_query_string
+    inside = rest_of(path, options.base_url)
+    if inside is None:
+        inside = "" if rest_of(f"{path}/", options.base_url) == "" else path.lstrip("/")
+    redirect(f"{options.hosts.public_origin}{prefix_of(request)}{inside}{'?' if query else ''}{query}")

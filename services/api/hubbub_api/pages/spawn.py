@@ -9,24 +9,25 @@ from typing import Any, NoReturn
 
 from aiohttp import web
 
+from hubbub import house
 from hubbub.access import Identity
 from hubbub.domain.message import Rejected
 from hubbub.domain.names import check_server_name
 from hubbub.form_messages import FormAnswered, FormRefusal
 from hubbub.web.next_url import asked_for, keeping_query, with_query
+from hubbub.web.operators_html import embed
 from hubbub.web.pages import render
-from hubbub.web.request import GATE, HEADERS, redirect, require
+from hubbub.web.posted import posted
+from hubbub.web.request import GATE, redirect, require
 from hubbub_api import servers
-from hubbub_api.answers import status_of
+from hubbub_api.answers import headers_of, status_of
 from hubbub_api.forms import NoWorker, TooLarge
-from hubbub_api.keys import FORMS, VIEWS
-from hubbub_api.limits import Throttled
-from hubbub_api.pages.asking import logged_in, owner_of, prefix_of
+from hubbub_api.keys import FORMS, HOUSE, VIEWS
+from hubbub_api.pages.asking import logged_in, owner_of
 from hubbub_api.pages.card import Card, card
 from hubbub_api.pages.options import OFFER, Fields, asked, from_form, from_query, web_request, without_options
 from hubbub_api.rows import ServerRow, UserRow
 
-_CSP = "Content-Security-Policy"
 _RETRY_AFTER = 5
 
 
@@ -72,7 +73,7 @@ async def show(request: web.Request, identity: Identity) -> web.StreamResponse:
 async def submit(request: web.Request, identity: Identity) -> web.StreamResponse:
     """A form that was filled in, or a mere Start button, which does what the address says."""
     spawn = await _wish(request, identity)
-    if OFFER in await request.post():
+    if OFFER in await posted(request):
         options = from_query(request)
         return await (_start_with(spawn, "query", fields=options) if options else _start(spawn))
     fields, files = await from_form(request)
@@ -110,7 +111,8 @@ def _go_where_it_is(spawn: Spawn) -> None:
     """A server that runs or is on its way is not started again."""
     request, row = spawn.request, spawn.row
     if row and row.ready:
-        redirect(asked_for(request) or keeping_query(row.prefix or "", request, "display_name"))
+        place = request.app[GATE].options.hosts.link(row.owner, row.prefix or "")
+        redirect(asked_for(request) or keeping_query(place, request, "display_name"))
     if row and row.pending:
         _follow(request, row)
 
@@ -183,8 +185,7 @@ async def _start(
     except Rejected as refusal:
         form = await _form_again(spawn)
         page = _page(spawn, status=status_of(refusal), problem=str(refusal), form=form)
-        if isinstance(refusal, Throttled):
-            page.headers["Retry-After"] = str(refusal.seconds)
+        page.headers.update(headers_of(refusal))
         return page
     _follow(request, row)
 
@@ -220,7 +221,9 @@ def _page(
     HTML, to be trusted as their configuration is. *options*: those in the address, which the button would start with.
     """
     request = spawn.request
-    page = render(
+    form, html_problem = embed(request, form, html_problem)
+    paused = request.app[HOUSE].paused
+    return render(
         request,
         "spawn.html",
         spawn.identity,
@@ -231,20 +234,9 @@ def _page(
         html_problem=html_problem,
         form=form,
         options=options or {},
+        paused=house.why(paused) if paused and not problem else "",
     )
-    if form or html_problem:
-        _let_it_work(request, page)
-    return page
-
-
-def _let_it_work(request: web.Request, page: web.Response) -> None:
-    """Forms bring scripts and styles of their own, which JupyterHub's pages let run: unless the operator says else."""
-    theirs = request.app[GATE].options.hub.tornado_settings.get("headers", {})
-    if _CSP.lower() not in (name.lower() for name in theirs):
-        policy = f"frame-ancestors 'none'; report-uri {prefix_of(request)}security/csp-report"
-        page.headers[_CSP] = request[HEADERS][_CSP] = f"{policy}; object-src 'none'; base-uri 'self'"
 
 
 def _card(request: web.Request, owner: str, name: str, row: ServerRow | None, viewer: str = "") -> Card:
-    options = request.app[GATE].options
-    return card(row, owner, name, base_url=options.base_url, hub_prefix=options.hub_prefix, viewer=viewer)
+    return card(row, owner, name, request.app[GATE].options, viewer=viewer)

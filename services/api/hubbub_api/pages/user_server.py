@@ -1,6 +1,5 @@
 """Addresses of servers that reached the hub instead: the server is not running, or not routed yet."""
 
-import asyncio
 import posixpath
 from collections.abc import Sequence
 from typing import NoReturn
@@ -11,19 +10,16 @@ from yarl import URL
 
 from hubbub import JUPYTERHUB_VERSION
 from hubbub.access import Identity
-from hubbub.domain.names import escape
 from hubbub.domain.server_states import Running
-from hubbub.web.next_url import with_query
-from hubbub.web.pages import render
-from hubbub.web.request import GATE, NOT_FOUND, ApiError, by_token, check_xsrf, identify, redirect
+from hubbub.web.request import GATE, NOT_FOUND, ApiError, check_xsrf, identify, redirect
 from hubbub_api.answers import own_url
-from hubbub_api.keys import VIEWS
-from hubbub_api.pages.asking import logged_in, prefix_of, to_login
+from hubbub_api.keys import MISSES, VIEWS
+from hubbub_api.pages.asking import prefix_of, to_login
 from hubbub_api.pages.card import Card, card, failure_of
+from hubbub_api.pages.missed import MOST_REDIRECTS, again, pause, redirects_so_far, server_at
+from hubbub_api.pages.pending import not_running, why_stopped
 from hubbub_api.rows import ServerRow
 
-#: As many round trips between hub and proxy as a browser is put through before it is told.
-MOST_REDIRECTS = 4
 MOST_REDIRECTS_IF_VERSIONS_DIFFER = 2
 
 
@@ -32,8 +28,6 @@ def routes(prefix: str) -> list[web.RouteDef]:
     return [
         *(web.get(path, show) for path in paths),
         *(web.route(method, path, refuse) for path in paths for method in ("POST", "PATCH", "DELETE")),
-        web.get(f"{prefix}user-redirect", of_whoever_asks),
-        web.get(f"{prefix}user-redirect/{{path:.*}}", of_whoever_asks),
     ]
 
 
@@ -48,7 +42,7 @@ async def show(request: web.Request) -> web.StreamResponse:
         raise ApiError(404, NOT_FOUND)
     if await request.app[VIEWS].user(owner) is None:
         raise ApiError(404, f"No such user {owner}")
-    name, row = await _server(request, owner, first)
+    name, row = await server_at(request, owner, first)
     if row and row.ready:
         await _back(request, row)
     shown = _card(request, row, owner, name, identity)
@@ -56,7 +50,7 @@ async def show(request: web.Request) -> web.StreamResponse:
         return _not_running_json(request, shown)
     if row and (row.pending or failure_of(row)):
         raise web.HTTPSeeOther(URL(shown.pending_url, encoded=True))
-    return render(request, "not_running.html", identity, status=424, server=shown)
+    return not_running(request, identity, shown, 424, why=await why_stopped(request, row))
 
 
 async def refuse(request: web.Request) -> web.StreamResponse:
@@ -64,61 +58,33 @@ async def refuse(request: web.Request) -> web.StreamResponse:
     identity = await _asker(request)
     await check_xsrf(request, identity, is_api=False)
     owner, name = request.match_info["owner"], ""
-    if identity and identity.name == owner:
-        name, _ = await _server(request, owner, request.match_info.get("path", "").partition("/")[0])
+    first = request.match_info.get("path", "").partition("/")[0]
+    if identity and any(identity.may("access:servers", user=owner, server=server) for server in {"", first}):
+        found, row = await server_at(request, owner, first)
+        if row and row.ready:
+            request.app[MISSES].say(row.id)
+        if identity.name == owner:
+            name = found
     return _not_running_json(request, _card(request, None, owner, name, identity))
 
 
 async def _asker(request: web.Request) -> Identity | None:
     """Programs that talk to a server have a token; people have a cookie."""
-    return await by_token(request) or await identify(request, pages=True)
-
-
-@logged_in
-async def of_whoever_asks(request: web.Request, identity: Identity) -> web.StreamResponse:
-    """`/hub/user-redirect/x`: a link to one place on everybody's own server."""
-    who = escape(identity.name)
-    rest = request.rel_url.raw_path_qs.removeprefix(f"{prefix_of(request)}user-redirect").lstrip("/")
-    mine = f"{request.app[GATE].options.base_url}user/{who}/{rest}"
-    redirect(with_query(f"{prefix_of(request)}spawn/{who}", ("next", mine)))
-
-
-async def _server(request: web.Request, owner: str, first: str) -> tuple[str, ServerRow | None]:
-    """The server that an address means: the named one that its path begins with, else the default one."""
-    views = request.app[VIEWS]
-    if first and request.app[GATE].options.hub.allow_named_servers and (row := await views.server(owner, first)):
-        return first, row
-    return "", await views.server(owner, "")
+    return await identify(request)
 
 
 def _card(request: web.Request, row: ServerRow | None, owner: str, name: str, identity: Identity | None) -> Card:
-    options = request.app[GATE].options
-    return card(
-        row,
-        owner,
-        name,
-        base_url=options.base_url,
-        hub_prefix=options.hub_prefix,
-        viewer=identity.name if identity else "",
-        then=request.rel_url.raw_path_qs,
-    )
+    viewer = identity.name if identity else ""
+    return card(row, owner, name, request.app[GATE].options, viewer=viewer, then=request.rel_url.raw_path_qs)
 
 
 async def _back(request: web.Request, row: ServerRow) -> NoReturn:
-    """To the server itself, whose route must have come a moment ago; ever more patiently if it has not."""
+    """To the server itself, whose route must have come a moment ago, or is mended now."""
     count = redirects_so_far(request.query.getall("redirects", []))
-    version = row.state.version if isinstance(row.state, Running) else ""
-    check_redirects(count, version)
-    if count:
-        await asyncio.sleep(min(2**count, 10))
-    base_url = request.app[GATE].options.base_url
-    rest = request.rel_url.raw_path.removeprefix(prefix_of(request))
-    query = [(name, value) for name, value in request.query.items() if name != "redirects"]
-    redirect(with_query(base_url + rest, *query, ("redirects", str(count + 1))))
-
-
-def redirects_so_far(values: Sequence[str]) -> int:
-    return int(values[0]) if values and values[0].isdecimal() and len(values[0]) < 4 else 0
+    request.app[MISSES].say(row.id)
+    check_redirects(count, row.state.version if isinstance(row.state, Running) else "")
+    await pause(count)
+    redirect(request.app[GATE].options.hosts.link(row.owner, again(request, count)))
 
 
 def check_redirects(count: int, version: str) -> None:

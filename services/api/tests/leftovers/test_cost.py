@@ -7,7 +7,7 @@ import asyncpg
 
 from hubbub.eventlog import PLANS
 from hubbub_api import inheritance, leftovers
-from hubbub_api.orphans import _LISTED
+from hubbub_api.orphans import LISTED
 
 MANY = """
     insert into servers (id, number, version, position, state, user_id, name, display_name, kind, attempt, since, pool,
@@ -34,7 +34,7 @@ async def test_a_claim_costs_the_same_with_thousands_of_servers(house, database)
     for query, args, index in (
         (inheritance._LOST, ("default", "pool", "h2", 32), "servers_lost"),
         (leftovers._JOBS, ("h2", "pool", "p", "w2 x", now, "w2", 16), "servers_leftovers"),
-        (_LISTED, (50, 0), "servers_leftovers"),
+        (LISTED, (50, 0), "servers_leftovers"),
     ):
         statement = await connection.prepare(query)
         plan = json.dumps(await statement.explain(*args))

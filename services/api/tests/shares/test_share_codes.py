@@ -131,7 +131,7 @@ async def test_whoever_opens_an_invitation_sees_what_it_is_and_accepts_it(town):
     answer = await town.house.ask(f"/hub/accept-share?code={made['code']}", "bob")
     page = await answer.text()
     assert answer.status == 200
-    for words in ("ada&#39;s server lab", "Open servers and work in them", "<code>/user/ada/lab/</code>", made["code"]):
+    for words in ("ada&#39;s server lab", "open it and work in it", "<code>/user/ada/lab/</code>", made["code"]):
         assert words in page
     assert "ada has to start it" in page
     assert answer.headers["Referrer-Policy"] == "no-referrer"

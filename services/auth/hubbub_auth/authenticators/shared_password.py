@@ -3,7 +3,7 @@
 from hmac import compare_digest
 from typing import Any
 
-from traitlets import Bool, TraitError, Unicode, validate
+from traitlets import Bool, Dict, List, TraitError, Unicode, validate
 
 from hubbub_auth.authenticators.authenticator import Authenticator, Model
 
@@ -26,6 +26,17 @@ class SharedPasswordAuthenticator(Authenticator):
         the password can be an administrator: for a hub that one person uses alone.""",
     ).tag(config=True)
 
+    password_groups = Dict(
+        List(Unicode()),
+        key_trait=Unicode(),
+        help="Other passwords -> the groups of whoever gives them; with `manage_groups`.",
+    ).tag(config=True)
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        if self.password_groups and not self.manage_groups:
+            raise TraitError("password_groups needs manage_groups = True")
+
     @validate("user_password")
     def _check_user_password(self, proposal: Any) -> str | None:
         return self._checked("user_password", proposal["value"], SHORTEST_USER_PASSWORD, self.admin_password)
@@ -47,9 +58,14 @@ class SharedPasswordAuthenticator(Authenticator):
     async def authenticate(self, handler: Any, data: dict[str, str]) -> Model | None:
         name = self.normalize_username(data["username"])
         is_admin = name in self.admin_users
-        if not _same(data.get("password", ""), self._password_of(is_admin=is_admin)):
-            return None
-        return {"name": data["username"], "admin": is_admin}
+        password = data.get("password", "")
+        if _same(password, self._password_of(is_admin=is_admin)):
+            return self._model(data["username"], [], admin=is_admin)
+        groups = [groups for each, groups in self.password_groups.items() if each and _same(password, each)]
+        return self._model(data["username"], groups[0]) if groups and not is_admin else None
+
+    def _model(self, name: str, groups: list[str], **more: bool) -> Model:
+        return {"name": name, **more, **({"groups": groups} if self.manage_groups else {})}
 
     def _password_of(self, *, is_admin: bool) -> str | None:
         if not is_admin:

@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from urllib.parse import quote
 from uuid import uuid4
 
 import msgspec
 import structlog
 from aiohttp import web
+from tornado.httputil import url_concat
 
 from hubbub.access import Identity
+from hubbub.domain import scope
 from hubbub.domain.code import IssueCode
 from hubbub.eventlog import Context
 from hubbub.tokens import token_hash
@@ -22,7 +23,7 @@ from hubbub.web.pages import render
 from hubbub.web.request import GATE, check_xsrf, identify
 from hubbub_auth import browser
 from hubbub_auth.front import Refused
-from hubbub_auth.keys import COMMITTER, POOL
+from hubbub_auth.keys import COMMITTER, HOSTED, POOL
 from hubbub_auth.oauth import clients, provider, scopes
 from hubbub_auth.oauth.clients import Client
 from hubbub_auth.oauth.provider import Authorization
@@ -74,8 +75,11 @@ async def consent(request: web.Request) -> web.Response:
 
 def _to_login(request: web.Request) -> web.Response:
     """And back here, unless the way is longer than what the login page would remember."""
-    login, back = f"{request.app[GATE].options.hub_prefix}login", request.rel_url.raw_path_qs
-    return browser.go(f"{login}?next={quote(back, safe='')}" if len(back) <= LONGEST else login)
+    prefix, back = request.app[GATE].options.hub_prefix, request.rel_url.raw_path_qs
+    hosted = request.app[HOSTED]
+    at_once = hosted.wants("auto_login_oauth2_authorize")
+    login = hosted.authenticator.login_url(prefix) if at_once else f"{prefix}login"
+    return browser.go(url_concat(login, {"next": back}) if len(back) <= LONGEST else login)
 
 
 async def _read(request: web.Request, identity: Identity) -> Request:
@@ -113,7 +117,8 @@ async def _needs_consent(request: web.Request, identity: Identity, wanted: Reque
         return False
     rows = await request.app[POOL].fetch(_AGREED, identity.id, client.client_id, client.server_id)
     agreed = {name for row in rows for name in msgspec.json.decode(row["state"], type=_Agreed).scopes}
-    return not agreed.issuperset(wanted.granted)
+    who = {"user": identity.name, "server": client.full_name}
+    return not set(scope.nameless(agreed, **who)).issuperset(scope.nameless(wanted.granted, **who))
 
 
 class _Agreed(msgspec.Struct):
@@ -146,7 +151,7 @@ async def _give(request: web.Request, identity: Identity, wanted: Request, grant
             hash=token_hash(grant.code),
             client=client.client_id,
             redirect_uri=client.redirect_uri,
-            scopes=tuple(granted),
+            scopes=scope.nameless(granted, user=identity.name, server=client.full_name),
             session=identity.session,
             expires_at=tx.now + timedelta(seconds=CODE_SECONDS),
             challenge=grant.challenge,

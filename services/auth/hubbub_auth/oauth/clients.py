@@ -1,16 +1,17 @@
 """The OAuth clients: nothing but the servers that run and the services there are."""
 
-import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import asyncpg
 import msgspec
 
+from hubbub import legacy
 from hubbub.access import Identity
 from hubbub.config import Options
 from hubbub.domain.names import full_name, prefix
 from hubbub.domain.service import Service, Spec
+from hubbub.managed import prefix_of
 from hubbub.tokens import LONGEST_TOKEN, token_hash
 from hubbub.web.request import Gate
 
@@ -59,10 +60,7 @@ class Client:
         return identity.may("access:servers", user=self.owner, server=self.server)
 
     def knows_secret(self, secret: str) -> bool:
-        if not 0 < len(secret) <= LONGEST_TOKEN:
-            return False
-        hashed = token_hash(secret)
-        return any(hmac.compare_digest(hashed, each) for each in self.secrets)
+        return 0 < len(secret) <= LONGEST_TOKEN and any(legacy.matches(each, secret) for each in self.secrets)
 
 
 async def find(pool: "asyncpg.Pool[asyncpg.Record]", gate: Gate, client_id: str) -> Sequence[Client]:
@@ -73,8 +71,8 @@ async def find(pool: "asyncpg.Pool[asyncpg.Record]", gate: Gate, client_id: str)
         return [_server(row, gate.options) for row in await pool.fetch(_SERVERS, client_id)]
     said = [spec for spec in gate.options.services.values() if spec.oauth_client_id == client_id]
     rows = [] if said else await pool.fetch("select id, state from services where client = $1", client_id)
-    clients = [await _service(pool, spec, said=_configured(spec, gate)) for spec in said] or [
-        await _service(pool, _STATE.decode(row["state"]).spec, registered=row["id"]) for row in rows
+    clients = [await _service(pool, gate.options, spec, said=_configured(spec, gate)) for spec in said] or [
+        await _service(pool, gate.options, _STATE.decode(row["state"]).spec, registered=row["id"]) for row in rows
     ]
     return [client for client in clients if client]
 
@@ -97,7 +95,7 @@ def _server(row: asyncpg.Record, options: Options) -> Client:
     return Client(
         client_id=row["client"],
         secrets=(row["hash"],),
-        redirect_uri=f"{place}oauth_callback",
+        redirect_uri=f"{options.hosts.own_origin_of_user(row['owner'])}{place}oauth_callback",
         access=f"access:servers!server={full_name(row['owner'], row['name'])}",
         allowed_scopes=_granted(row, options),
         owner=row["owner"],
@@ -140,7 +138,7 @@ def _configured(spec: Spec, gate: Gate) -> _Said:
 
 
 async def _service(
-    pool: "asyncpg.Pool[asyncpg.Record]", spec: Spec, said: _Said | None = None, registered: str = ""
+    pool: "asyncpg.Pool[asyncpg.Record]", options: Options, spec: Spec, said: _Said | None = None, registered: str = ""
 ) -> Client | None:
     """None for a service that has nothing to prove itself by."""
     if said is not None and said.token:
@@ -152,13 +150,20 @@ async def _service(
     return Client(
         client_id=spec.oauth_client_id,
         secrets=secrets,
-        redirect_uri=spec.oauth_redirect_uri,
+        redirect_uri=_back_to(spec, options),
         access=f"access:services!service={spec.name}",
         allowed_scopes=spec.oauth_client_allowed_scopes or (said.scopes if said else ()),
         no_confirm=spec.oauth_no_confirm,
         service=spec.name,
         registered=registered,
     )
+
+
+def _back_to(spec: Spec, options: Options) -> str:
+    """With subdomains, a path of the service's own is on its own host."""
+    back = spec.oauth_redirect_uri
+    is_its_own = back.startswith(prefix_of(options.base_url, spec.name))
+    return f"{options.hosts.own_origin_of_service(spec.name)}{back}" if is_its_own else back
 
 
 #: The token that a service was registered with, or that a managed one was started with.

@@ -8,14 +8,16 @@ import structlog
 from aiohttp import web
 
 from hubbub.away import AWAY
+from hubbub.domain import scope
 from hubbub.domain.code import Code, RedeemCode
 from hubbub.domain.message import Forbidden, Rejected
+from hubbub.domain.session import Session
 from hubbub.domain.token import IssueToken
 from hubbub.eventlog import Context
 from hubbub.handle import LogUnavailable
 from hubbub.tokens import token_hash
 from hubbub.transaction import Transaction
-from hubbub.views import CODES, TOKENS
+from hubbub.views import CODES, SESSIONS, TOKENS
 from hubbub.web.request import GATE
 from hubbub_auth import browser
 from hubbub_auth.front import Refused
@@ -54,6 +56,8 @@ async def _exchange(request: web.Request, pairs: list[tuple[str, str]]) -> web.R
     found = await clients.find(request.app[POOL], gate, given.get("client_id", ""))
     client = clients.knowing(found, given.get("client_secret", ""))
     id, code = await _code(request, given.get("code", "")) if client else ("", None)
+    if client and code:
+        code = msgspec.structs.replace(code, scopes=scope.named(code.scopes, server=client.full_name))
     answer = provider.exchange(
         client,
         code,
@@ -88,17 +92,18 @@ async def _store(request: web.Request, client: Client, id: str, code: Code, toke
     made = uuid4().hex
 
     async def body(tx: Transaction) -> None:
-        if not await tx.fetch(_LOGGED_IN, code.session, code.user, tx.now):
+        session = await tx.state(SESSIONS, code.session)
+        if not isinstance(session, Session) or session.user != code.user or session.expires_at <= tx.now:
             raise Forbidden("The browser that the code was given to has logged out")
-        if client.server_id and not await tx.fetch(_RUNNING, client.server_id, client.token):
+        if client.server_id and not await tx.read(_RUNNING, client.server_id, client.token):
             raise Forbidden("The server that the code was given for has been stopped")
-        if client.registered and not await tx.fetch(_REGISTERED, client.registered):
+        if client.registered and not await tx.read(_REGISTERED, client.registered):
             raise Forbidden("The service that the code was given for has been removed")
         await tx.act(CODES, id, RedeemCode())
         issue = IssueToken(
             user=code.user,
             hash=token_hash(token),
-            scopes=code.scopes,
+            scopes=scope.nameless(code.scopes, user="", server=client.full_name),
             client=client.client_id,
             session=code.session,
             server=client.server_id,
@@ -106,7 +111,7 @@ async def _store(request: web.Request, client: Client, id: str, code: Code, toke
         )
         await tx.act(TOKENS, made, issue)
 
-    reads = [(CODES, id), (TOKENS, made)]
+    reads = [(CODES, id), (TOKENS, made), (SESSIONS, code.session)]
     await request.app[COMMITTER].submit(body, Context.of(f"user:{code.user}"), reads)
 
 
@@ -116,6 +121,5 @@ def error(kind: str, description: str, status: int = 400) -> web.Response:
 
 
 _CODE = "select id, state from codes where hash = $1 and expires_at > now()"
-_LOGGED_IN = "select 1 from sessions where id = $1 and user_id = $2 and expires_at > $3"
 _RUNNING = "select 1 from servers where id = $1 and token = $2"
 _REGISTERED = "select 1 from services where id = $1"

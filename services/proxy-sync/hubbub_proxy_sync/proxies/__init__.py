@@ -1,88 +1,87 @@
-"""The proxies that proxy-sync knows how to drive."""
+"""The proxies that proxy-sync knows how to drive, and what a class of an operator's own is derived from."""
 
-import os
-import shlex
-import shutil
-from collections.abc import Sequence
-from urllib.parse import urlsplit
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
 
-from hubbub.config import Options
+from traitlets import TraitError
+
+from hubbub import proxy_class, public_tls
+from hubbub.config import ConfigError, Options
 from hubbub.settings import Settings, give_up
-from hubbub_proxy_sync.proxies.base import Proxy
 from hubbub_proxy_sync.proxies.chp import ConfigurableHTTPProxy
-from hubbub_proxy_sync.proxies.process import Program
+from hubbub_proxy_sync.proxies.proxy import Proxy, ProxyRoute, ProxyUnavailable, RouteRefused
+from hubbub_proxy_sync.proxies.site import Hub, Site
 
-_CHP = frozenset({"", "default", "configurable-http-proxy", "jupyterhub.proxy.ConfigurableHTTPProxy"})
-_EVERYWHERE = frozenset({"", "*", "0.0.0.0", "::"})
+#: Where ours are that are imported only if they are chosen.
+_ELSEWHERE = {"HAProxy": "hubbub_proxy_sync.proxies.haproxy"}
 
 
 def make(options: Options, settings: Settings) -> Proxy:
-    """The proxy of the configuration. Ends the process, naming it, if there is no such proxy."""
-    chosen = options.traits.get("JupyterHub", {}).get("proxy_class", "")
-    name = f"{chosen.__module__}.{chosen.__qualname__}" if isinstance(chosen, type) else str(chosen)
-    if isinstance(chosen, type) and issubclass(chosen, Proxy):
-        return chosen(config=options.traits)
-    if name not in _CHP:
-        give_up(f"c.JupyterHub.proxy_class is {name}, but this release drives configurable-http-proxy alone")
-    return _chp(options, settings)
+    """The proxy of the configuration. Ends the process, with a sentence, if there is none such, or not with these
+    options.
+    """
+    kind = _kind(options.hub.proxy_class)
+    site = site_of(options, settings)
+    try:
+        if options.proxy_should_start:
+            public_tls.check_files(options.hub)
+        if issubclass(kind, Proxy):
+            return kind(config=options.traits, site=site)
+        hosted: Proxy = import_module("hubbub_proxy_sync.classic").host(kind, options, site)
+        return hosted
+    except (ConfigError, TraitError, ValueError) as error:
+        give_up(str(error))
 
 
-def _chp(options: Options, settings: Settings) -> ConfigurableHTTPProxy:
-    token = options.proxy.auth_token or settings.proxy_auth_token
-    if not token:
-        give_up("the proxy has no token: CONFIGPROXY_AUTH_TOKEN is not set, nor c.ConfigurableHTTPProxy.auth_token")
-    return ConfigurableHTTPProxy(
-        api_url=options.proxy_api_url,
-        token=token,
-        public_url=_reached(options.bind_url),
-        program=_program(options, settings, token) if options.proxy_should_start else None,
-        concurrency=options.proxy.concurrency,
-        check_interval=options.proxy.check_running_interval,
+def site_of(options: Options, settings: Settings) -> Site:
+    hub = options.hub
+    return Site(
+        name=settings.instance,
+        bind_url=options.bind_url,
+        hub=Hub(url=f"{options.hub_connect_url}{options.hub_prefix}", routespec=options.hosts.hub_routespec),
+        host_routing=options.hosts.routing,
+        ssl_key=_absolute(hub.ssl_key),
+        ssl_cert=_absolute(hub.ssl_cert),
+        folder=settings.data_folder,
+        token=options.proxy.auth_token or settings.proxy_auth_token,
+        api_url=options.proxy_api_url if proxy_class.has_api(hub.proxy_class) else "",
+        command=settings.chp_command,
     )
 
 
-def _program(options: Options, settings: Settings, token: str) -> Program:
-    command = _command(settings.chp_command or options.proxy.command)
-    if shutil.which(command[0]) is None:
-        give_up(f"c.ConfigurableHTTPProxy.command is {shlex.join(command)}, but there is no program {command[0]}")
-    return Program(
-        command,
-        _arguments(options),
-        _environment(token),
-        record=settings.data_folder / "run" / f"proxy-{settings.instance}.json",
-        log=settings.data_folder / "log" / f"proxy-{settings.instance}.log",
-    )
+def _kind(chosen: Any) -> type:
+    """The class that `c.JupyterHub.proxy_class` names."""
+    name = proxy_class.full_name(chosen)
+    if ours := proxy_class.OURS.get(name):
+        found: type = getattr(import_module(_ELSEWHERE[ours]), ours) if ours in _ELSEWHERE else ConfigurableHTTPProxy
+        return found
+    kind = chosen if isinstance(chosen, type) else _named(name)
+    if not isinstance(kind, type) or not (issubclass(kind, Proxy) or _is_classic(kind)):
+        give_up(f"c.JupyterHub.proxy_class is {name}, which is no Proxy, neither of ours nor of JupyterHub's kind")
+    return kind
 
 
-def _arguments(options: Options) -> list[str]:
-    public, api = urlsplit(options.bind_url), urlsplit(options.proxy_api_url)
-    arguments = {
-        "ip": public.hostname or "",
-        "port": str(public.port or 80),
-        "api-ip": api.hostname or "127.0.0.1",
-        "api-port": str(api.port or 80),
-        "default-target": options.hub_connect_url,
-        "error-target": f"{options.hub_connect_url}{options.hub_prefix}error",
-        "log-level": "debug" if options.proxy.debug else options.proxy.log_level,
-    }
-    return [argument for name, value in arguments.items() for argument in (f"--{name}", value)]
+def _named(name: str) -> Any:
+    """What is installed by this name: announced by a package, or `package.module.Class`."""
+    announced = [entry for entry in entry_points(group=proxy_class.GROUP) if entry.name.lower() == name.lower()]
+    module, _, attribute = name.rpartition(".")
+    if not announced and not module:
+        known = sorted({*filter(None, proxy_class.OURS), *entry_points(group=proxy_class.GROUP).names})
+        give_up(f"c.JupyterHub.proxy_class is {name}, but there is no such proxy here; there are {', '.join(known)}")
+    try:
+        return announced[0].load() if announced else getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        give_up(f"c.JupyterHub.proxy_class is {name}, but {error}")
 
 
-def _environment(token: str) -> dict[str, str]:
-    """Ours, without the secrets that are none of the proxy's."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HUBBUB_", "OTEL_"))}
-    return kept | {"CONFIGPROXY_AUTH_TOKEN": token}
+def _is_classic(kind: type) -> bool:
+    return any(f"{base.__module__}.{base.__name__}" == "jupyterhub.proxy.Proxy" for base in kind.__mro__)
 
 
-def _command(configured: str | Sequence[str]) -> list[str]:
-    command = [configured] if isinstance(configured, str) else list(configured)
-    if not command:
-        give_up("c.ConfigurableHTTPProxy.command is empty")
-    return command
+def _absolute(path: str) -> str:
+    return str(Path(path).absolute()) if path else ""
 
 
-def _reached(bind_url: str) -> str:
-    """Where a proxy that listens there is reached from this machine. It starts without TLS in this release."""
-    parts = urlsplit(bind_url)
-    host = "127.0.0.1" if (parts.hostname or "") in _EVERYWHERE else parts.hostname or ""
-    return f"http://{f'[{host}]' if ':' in host else host}:{parts.port or 80}"
+__all__ = ["ConfigurableHTTPProxy", "Proxy", "ProxyRoute", "ProxyUnavailable", "RouteRefused", "make"]

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from hubbub_proxy_sync.proxies.base import Proxy, ProxyRoute, ProxyUnavailable, RouteRefused
+from hubbub_proxy_sync.proxies.proxy import Proxy, ProxyRoute, ProxyUnavailable, RouteRefused
 
 
 class FakeProxy(Proxy):

@@ -1,28 +1,35 @@
 """A proxy's process, which outlives us, and the record by which the next proxy-sync finds it."""
 
 import asyncio
+import fcntl
 import os
 import signal
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import msgspec
 
 #: Waits for a line before it becomes the program: if we die before its record is written, so does it.
-_GATE = 'read -r _ && exec "$@" </dev/null'
+_GATE = 'umask "$1" && shift && read -r _ && exec "$@" </dev/null'
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """`start_time`: in clock ticks since the boot, so that a pid that is used again is not taken for ours.
 
-    `arguments`: what it was started with; a change of these needs another process.
+    `arguments`: what it was started with, `mark`: what its files were then; a change of these needs another process.
     """
 
     pid: int
     start_time: int
     boot: str = ""
     arguments: tuple[str, ...] = ()
+    mark: str = ""
+
+    @classmethod
+    def of(cls, pid: int, arguments: tuple[str, ...], mark: str = "") -> "Record":
+        """Of a live process."""
+        return cls(pid=pid, start_time=_start_time(pid) or 0, boot=_boot(), arguments=arguments, mark=mark)
 
     @classmethod
     def read(cls, path: Path) -> "Record | None":
@@ -41,9 +48,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 class Running:
     """A live process. `gone` is set the moment that it ends, whoever's child it is."""
 
-    def __init__(self, pid: int, arguments: tuple[str, ...]) -> None:
+    def __init__(self, pid: int, arguments: tuple[str, ...], mark: str = "") -> None:
         self.pid = pid
         self.arguments = arguments
+        self.mark = mark
         self.gone = asyncio.Event()
         self._fd = os.pidfd_open(pid)
         asyncio.get_running_loop().add_reader(self._fd, self._ended)
@@ -75,8 +83,23 @@ class Running:
         self.gone.set()
 
 
+@contextmanager
+def alone(lock: Path) -> Iterator[bool]:
+    """Whether nobody else is in here, by the file *lock*, for as long as we are; who dies is not here any more."""
+    lock.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with os.fdopen(os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
 class Program:
-    """How to run the proxy. *environment* is all that it is given, *record* where its process is noted."""
+    """How to run the proxy. *environment* is all that it is given, *record* where its process is noted, *mark* changes
+    when the files do that it reads at its start.
+    """
 
     def __init__(
         self,
@@ -86,12 +109,20 @@ class Program:
         *,
         record: Path,
         log: Path,
+        umask: int = 0o077,
+        mark: str = "",
     ) -> None:
         self.command = tuple(command)
         self.arguments = tuple(arguments)
         self.log = log
+        self.mark = mark
+        self._umask = umask
         self._environment = dict(environment)
         self._record = record
+
+    def alone(self) -> AbstractContextManager[bool]:
+        """Whether no other proxy-sync is about to find or begin it: two of them must not share its ports."""
+        return alone(self._record.with_suffix(".lock"))
 
     def find(self) -> Running | None:
         """The process that an earlier self has started, if it lives."""
@@ -99,7 +130,7 @@ class Program:
         if record is None or record.boot != _boot():
             return None
         try:
-            running = Running(record.pid, record.arguments)
+            running = Running(record.pid, record.arguments, record.mark)
         except OSError:
             return None
         # Compared after the pidfd is open: from here on it cannot become another process.
@@ -108,6 +139,10 @@ class Program:
         running.let_go()
         return None
 
+    def is_of(self, running: Running) -> bool:
+        """Whether it would be the same if it was started now."""
+        return (running.arguments, running.mark) == (self.arguments, self.mark)
+
     def begin(self) -> Running:
         """Start it, in a session of its own."""
         for folder in (self._record.parent, self.log.parent):
@@ -115,9 +150,8 @@ class Program:
         gate, opener = os.pipe()
         try:
             pid = self._spawn(gate)
-            running = Running(pid, self.arguments)
-            start_time = _start_time(pid) or 0
-            Record(pid=pid, start_time=start_time, boot=_boot(), arguments=self.arguments).write(self._record)
+            running = Running(pid, self.arguments, self.mark)
+            Record.of(pid, self.arguments, self.mark).write(self._record)
             os.write(opener, b"\n")
         finally:
             os.close(gate)
@@ -128,7 +162,7 @@ class Program:
         # Not by asyncio, whose transports kill their process when they are closed.
         return os.posix_spawn(
             "/bin/sh",
-            ["/bin/sh", "-c", _GATE, "proxy", *self.command, *self.arguments],
+            ["/bin/sh", "-c", _GATE, "proxy", f"{self._umask:04o}", *self.command, *self.arguments],
             self._environment,
             file_actions=[
                 (os.POSIX_SPAWN_DUP2, gate, 0),

@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from hubbub.plugin import Overdue
 from hubbub_spawner_worker.classic.facades import server_at
 from hubbub_spawner_worker.classic.logs import backend_log
 from hubbub_spawner_worker.classic.uncut import Uncut
 from hubbub_spawner_worker.hosted import POLL_PATIENCE, Hosted, url_of
-from hubbub_spawner_worker.plugin import Overdue
 
 _STOP_PATIENCE = 60.0
 _LOG_PATIENCE = 4.0

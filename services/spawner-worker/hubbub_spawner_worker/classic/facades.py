@@ -36,10 +36,6 @@ class ClassicUser:
         return self
 
     @property
-    def proxy_spec(self) -> str:
-        return self._user.url
-
-    @property
     def json_escaped_name(self) -> str:
         return self._user.name.replace("\\", "\\\\").replace('"', '\\"')
 
@@ -48,7 +44,8 @@ class ClassicUser:
         return self.spawners[""]
 
     def public_url(self, name: str = "") -> str:
-        return self._user.server_url(name) if "://" in self._user.url else ""
+        user = self._user
+        return f"{user.host}{urlsplit(user.server_url(name)).path}" if user.host else ""
 
     def progress_url(self, name: str = "") -> str:
         server = ("servers", name) if name else ("server",)

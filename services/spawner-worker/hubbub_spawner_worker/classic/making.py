@@ -28,7 +28,7 @@ def make(kind: type[Any], config: Any, given: Given) -> Any:
         hub=hub,
         authenticator=given.authenticator,
         config=config,
-        proxy_spec=given.prefix,
+        proxy_spec=f"{given.user.domain}{given.prefix}",
         _deprecated_db_session=NoSession(),
         oauth_client_id=given.client_id,
         cookie_options=given.cookie_options,

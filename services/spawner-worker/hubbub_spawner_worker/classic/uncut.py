@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from hubbub_spawner_worker.plugin import cancel, settled
+from hubbub.plugin import cancel, settled
 
 GRACE = 10.0
 """Seconds that a call may go on after it was given up."""

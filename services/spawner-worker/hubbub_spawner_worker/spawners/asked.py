@@ -3,7 +3,7 @@
 import random
 from typing import Any
 
-from hubbub_spawner_worker.plugin import settled
+from hubbub.plugin import settled
 
 _SHORTEST_POLL = 0.05
 _LOCAL_NAMES = ("DNS:localhost", "IP:127.0.0.1")

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from hubbub_spawner_worker.plugin import settled
+from hubbub.plugin import settled
 from hubbub_spawner_worker.refusals import words_of
 from hubbub_spawner_worker.spawners.exception import SpawnException
 

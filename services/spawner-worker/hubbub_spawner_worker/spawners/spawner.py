@@ -10,8 +10,8 @@ import traitlets
 from traitlets.config import LoggingConfigurable
 
 from hubbub.domain.server_messages import Reach
+from hubbub.plugin import call, settled
 from hubbub_spawner_worker import environment
-from hubbub_spawner_worker.plugin import call, settled
 from hubbub_spawner_worker.process import Process
 from hubbub_spawner_worker.spawners import options
 from hubbub_spawner_worker.spawners.asked import alt_names_of, pause_of

@@ -31,10 +31,11 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True):
-    """`id` is a number, as in JupyterHub's REST API. `url`: the path below which all the user's servers live.
+    """`id` is a number, as in JupyterHub's REST API. `url`: below which all the user's servers live, a path, or with
+    subdomains a whole address.
 
-    `host`: scheme and host of the user's servers, where each user has their own; else "". `keeper`: where
-    the auth state is.
+    `domain`: the user's own, "" without subdomains. `host`: where the user's servers are found, `https://ada.hub.test`;
+    without subdomains the hub's, if that is known, else "". `keeper`: where the auth state is.
     """
 
     name: str
@@ -43,6 +44,7 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
     escaped_name: str
     admin: bool = False
     groups: tuple[Group, ...] = ()
+    domain: str = ""
     host: str = ""
     keeper: AuthState | None = None
 
@@ -51,8 +53,18 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
         return urlsplit(self.url).path
 
     def server_url(self, name: str = "") -> str:
-        """The path of one server."""
+        """Of one server, as `url`."""
         return f"{self.url}{names.escape(name)}/" if name else self.url
+
+    @property
+    def proxy_spec(self) -> str:
+        """What the routes of the user's servers begin with."""
+        return f"{self.domain}{self.base_url}"
+
+    @property
+    def own_host(self) -> str:
+        """As `host`, but "" without subdomains."""
+        return self.host if self.domain else ""
 
     async def get_auth_state(self) -> dict[str, Any] | None:
         """None if there is none, or `enable_auth_state` is off."""

@@ -1,56 +1,10 @@
-/** The home page: stop and delete servers, and make new ones. Starting and opening are plain links. */
+/** The home page: makes servers and renames them. The rest is declared in the page (act.js), or plain links. */
 
+import { attempt } from "./act.js";
 import { send } from "./api.js";
-import { refresh } from "./live.js";
+import "./copying.js";
 
-const problem = document.getElementById("problem");
-const dialog = document.getElementById("delete");
-const form = document.getElementById("add");
-
-/** Do something with the button out of reach meanwhile, and show what went wrong. */
-async function attempt(button, place, act) {
-  place.textContent = "";
-  button.disabled = true;
-  try {
-    await act();
-  } catch (error) {
-    place.textContent = error.message;
-  } finally {
-    button.disabled = false;
-  }
-}
-
-document.addEventListener("click", (event) => {
-  const button = event.target.closest("button[data-action]");
-  if (!button) {
-    return;
-  }
-  const { action, path, label } = button.dataset;
-  if (action === "stop") {
-    attempt(button, problem, async () => {
-      // The hub answers when it has stopped; that it is stopping is to be seen before.
-      const soon = setTimeout(refresh, 500);
-      await send("DELETE", path).finally(() => clearTimeout(soon));
-      await refresh();
-    });
-  }
-  if (action === "delete") {
-    document.getElementById("delete-name").textContent = label;
-    dialog.dataset.path = path;
-    dialog.returnValue = "";
-    dialog.showModal();
-  }
-});
-
-dialog?.addEventListener("close", () => {
-  if (dialog.returnValue !== "delete") {
-    return;
-  }
-  attempt(dialog.querySelector("button"), problem, async () => {
-    await send("DELETE", dialog.dataset.path, { remove: true });
-    await refresh();
-  });
-});
+const renaming = document.getElementById("rename");
 
 /** What a server called "Deep learning 2!" has in its address: deep-learning-2. */
 function slug(text) {
@@ -59,22 +13,40 @@ function slug(text) {
   return words.slice(0, 30).replace(/-+$/, "");
 }
 
-form?.addEventListener("input", () => {
-  const name = slug(form.elements.title.value);
-  document.getElementById("add-address").textContent = name ? `It will live at ${form.dataset.url}${name}/` : "";
+document.addEventListener("input", ({ target }) => {
+  const form = target.closest("#add");
+  if (form) {
+    const name = slug(form.elements.title.value);
+    document.getElementById("add-address").textContent = name ? `It will live at ${form.dataset.url}${name}/` : "";
+  }
 });
 
-form?.addEventListener("submit", (event) => {
-  event.preventDefault();
-  const place = document.getElementById("add-problem");
-  const title = form.elements.title.value.trim().replace(/\s+/g, " ");
-  const name = slug(title);
-  if (!name) {
-    place.textContent = "A name needs at least one letter from a to z.";
+document.addEventListener("submit", (event) => {
+  const form = event.target.closest("#add");
+  if (!form) {
     return;
   }
-  attempt(form.querySelector("button"), place, async () => {
+  event.preventDefault();
+  form.dataset.problem = "add-problem";
+  const title = form.elements.title.value.trim().replace(/\s+/g, " ");
+  attempt(form, async () => {
+    const name = slug(title);
+    if (!name) {
+      throw new Error("A name needs at least one letter from a to z.");
+    }
     await send("PUT", `${form.dataset.path}${name}`, { display_name: title });
     location.assign(`${form.dataset.spawn}${name}`);
   });
+});
+
+document.addEventListener("click", ({ target }) => {
+  const button = target.closest("button[data-rename]");
+  if (button) {
+    const form = renaming.querySelector("form");
+    form.dataset.path = button.dataset.rename;
+    form.elements.display_name.value = button.dataset.title;
+    document.getElementById("rename-problem").textContent = "";
+    renaming.showModal();
+    form.elements.display_name.select();
+  }
 });

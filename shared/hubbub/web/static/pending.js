@@ -1,16 +1,26 @@
-/** The progress page: shows what the server that starts has to say, and lets its owner call it off. */
+/** The progress page: what the spawner says of the start, what the server prints, how long it takes; and its end. */
 
 import { addressWithToken, send } from "./api.js";
+import "./live.js";
 
-const page = document.getElementById("pending");
-const bar = document.getElementById("bar");
-const now = document.getElementById("now");
-const log = document.getElementById("log");
-const cancel = document.getElementById("cancel");
-const problem = document.getElementById("problem");
-
-const { path, home } = page.dataset;
+const byId = (id) => document.getElementById(id);
+const { path, home } = byId("pending").dataset;
+const bar = byId("bar");
+const now = byId("now");
+const log = byId("log");
+const prints = byId("prints");
 const frames = new EventSource(addressWithToken(`${path}/progress`));
+let lines;
+let shownAt = performance.now();
+let over = false;
+
+/** The page itself knows where to go from here: to the server, or to the reason why there is none. */
+function lookAgain() {
+  if (!over) {
+    over = true;
+    location.reload();
+  }
+}
 
 // The hub tells the whole story again to whoever connects again.
 frames.addEventListener("open", () => log.replaceChildren());
@@ -27,15 +37,14 @@ frames.addEventListener("message", (event) => {
   }
   if (frame.ready || frame.failed) {
     frames.close();
-    // The page itself knows where to go from here: to the server, or to the reason why there is none.
-    location.reload();
+    lookAgain();
   }
 });
 
 frames.addEventListener("error", () => {
   // A lost connection is opened again by the browser; a refused one is not, and the page has to look itself.
   if (frames.readyState === EventSource.CLOSED) {
-    setTimeout(() => location.reload(), 2000);
+    setTimeout(lookAgain, 2000);
   }
 });
 
@@ -45,6 +54,7 @@ function say(frame) {
   write(line, frame);
   log.append(line);
   log.scrollTop = log.scrollHeight;
+  byId("frames").hidden = false;
 }
 
 /** Words only: the page of a failure shows a spawner's HTML, and until then nothing is worth a link. */
@@ -52,15 +62,73 @@ function write(element, { message, html_message: html }) {
   element.textContent = message || new DOMParser().parseFromString(html, "text/html").body.textContent;
 }
 
-cancel.addEventListener("click", async () => {
-  cancel.disabled = true;
+// How long the present step has taken ------------------------------------------------------
+
+setInterval(() => {
+  const place = document.querySelector("[data-elapsed]");
+  if (place) {
+    const seconds = Number(place.dataset.elapsed) + (performance.now() - shownAt) / 1000;
+    place.textContent = inWords(Math.floor(seconds));
+  }
+}, 1000);
+
+function inWords(seconds) {
+  return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+}
+
+// What the server prints -------------------------------------------------------------------
+
+function offerLog() {
+  if (prints && byId("steps").hasAttribute("data-held")) {
+    prints.hidden = false; // before somebody holds it nobody knows of any log
+  }
+}
+
+function follow() {
+  const place = byId("printed-lines");
+  place.textContent = "";
+  lines = new EventSource(`${addressWithToken(`${path}/log`)}&follow=true&lines=200`);
+  lines.addEventListener("message", (event) => {
+    const atTheEnd = place.scrollTop + place.clientHeight >= place.scrollHeight - 4;
+    place.append(`${event.data}\n`);
+    if (atTheEnd) {
+      place.scrollTop = place.scrollHeight;
+    }
+  });
+  lines.addEventListener("end", () => lines.close());
+}
+
+prints?.addEventListener("toggle", () => {
+  lines?.close();
+  if (prints.open) {
+    follow();
+  }
+});
+
+byId("steps").addEventListener("renewed", () => {
+  shownAt = performance.now();
+  offerLog();
+});
+offerLog();
+
+// Calling it off ---------------------------------------------------------------------------
+
+byId("cancel").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const button = event.target.querySelector("button");
+  button.disabled = true;
   frames.close();
+  lines?.close();
+  over = true;
   now.textContent = "Cancelling…";
   try {
     await send("DELETE", path);
     location.assign(home);
   } catch (error) {
-    problem.textContent = error.message;
-    setTimeout(() => location.reload(), 4000);
+    byId("problem").textContent = error.message;
+    over = false;
+    setTimeout(lookAgain, 4000);
   }
 });
+
+window.addEventListener("pagehide", () => lines?.close());
