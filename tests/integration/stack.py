@@ -106,7 +106,7 @@ class Hub:
                 await self._process.wait()
         if self._reading is not None:
             await self._reading
-        for process in self.workloads():
+        for process in self._of_servers():
             process.kill()
         for path in self.data.glob("spool/*/*/*.json"):
             left = Cgroup(json.loads(path.read_text()).get("cgroups", ()))
@@ -187,13 +187,18 @@ class Hub:
     def everybody(self) -> list[psutil.Process]:
         """All processes that it has started."""
         up = psutil.Process(self.pid_of_up())
-        return [up, *up.children(recursive=True), self.proxy(), *self.workloads()]
+        return [up, *up.children(recursive=True), self.proxy(), *self._of_servers()]
 
     def workloads(self) -> list[psutil.Process]:
-        """Every live process that runs as one of this hub's servers."""
+        """The process of every server that lives; those it starts itself, such as kernels, are not counted."""
+        found = self._of_servers()
+        pids = {process.pid for process in found}
+        return [process for process in found if process.info["ppid"] not in pids]
+
+    def _of_servers(self) -> list[psutil.Process]:
         mine = f"{self.data}/"
         found = []
-        for process in psutil.process_iter():
+        for process in psutil.process_iter(["ppid"]):
             try:
                 if process.status() == psutil.STATUS_ZOMBIE:
                     continue
