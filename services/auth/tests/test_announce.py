@@ -8,6 +8,7 @@ import pytest
 
 from hubbub.auth_messages import About
 from hubbub.testing.postgres import Database
+from hubbub_auth.__main__ import Addresses, listen
 from hubbub_auth.announce import announced
 
 OLD, NEW = About(url="http://127.0.0.1:1"), About(url="http://127.0.0.1:2")
@@ -73,3 +74,8 @@ async def test_one_whose_address_becomes_another_is_there_under_that_alone(datab
                 while await known() != [NEW.url]:
                     await asyncio.sleep(0.02)
         assert await known() == []
+
+
+async def test_a_name_is_told_as_an_address_with_the_port_that_was_found():
+    with listen("0.0.0.0", 0) as listening:
+        assert Addresses("localhost", listening, "http")() == f"http://127.0.0.1:{listening.getsockname()[1]}"
