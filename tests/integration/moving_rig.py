@@ -10,12 +10,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from socket import create_server
 from typing import Any
 
 import aiohttp
 from yarl import URL
 
+from hubbub.free_port import free_port
 from hubbub.testing.eventually import eventually
 from stack import HERE, TOKEN
 
@@ -23,14 +23,6 @@ CONFIG = HERE / "config_moving.py"
 KEY = "c" * 64
 PASSWORD = "password-of-everyone"
 AT_ONCE = 8
-
-
-def free_ports(count: int) -> list[int]:
-    probes = [create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
 
 
 @dataclass(kw_only=True)
@@ -194,7 +186,7 @@ def _proxy() -> list[str]:
 async def old(folder: Path, **environ: str) -> AsyncIterator[Old]:
     """A JupyterHub, started; whatever it has left is ended at last."""
     (folder / "hub").mkdir(parents=True)
-    public, hub, proxy = free_ports(3)
+    public, hub, proxy = (free_port() for _ in range(3))
     told = {
         "MOVING_DATA": str(folder),
         "MOVING_PORT": str(public),

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import aiohttp
 
+from hubbub.free_port import free_port
 from hubbub.testing.eventually import eventually
 from hubbub_local.services import proxy_command
 
@@ -20,7 +20,7 @@ class OwnProxy:
 
     def __init__(self, token: str) -> None:
         self.token = token
-        port, api_port = _free_ports()
+        port, api_port = free_port(), free_port()
         self.url, self.api_url = f"http://127.0.0.1:{port}/", f"http://127.0.0.1:{api_port}"
         self.arguments = [
             "--ip",
@@ -75,8 +75,3 @@ async def own_proxy(token: str, log: Path) -> AsyncIterator[OwnProxy]:
         if process.returncode is None:
             process.kill()
         await process.wait()
-
-
-def _free_ports() -> tuple[int, int]:
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
-        return one.getsockname()[1], other.getsockname()[1]

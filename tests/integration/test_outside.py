@@ -1,7 +1,6 @@
 """The hub on a Postgres and a NATS that are not its own."""
 
 import asyncio
-import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 
 from checks import five_checks
 from hubbub import schema
+from hubbub.free_port import free_port
 from hubbub.testing.postgres import PASSWORDS, PostgresServer
 from stack import hub
 
@@ -17,8 +17,7 @@ from stack import hub
 @pytest.fixture
 async def nats_url(tmp_path: Path) -> AsyncIterator[str]:
     """A nats-server as somebody else would run it: JetStream, one user."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     program = str(Path(sys.executable).parent / "nats-server")
     where = ["-a", "127.0.0.1", "-p", str(port), "-js", "-sd", str(tmp_path / "jetstream")]
     server = await asyncio.create_subprocess_exec(

@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import json
-import socket
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator
@@ -19,6 +18,7 @@ from rigs.kube import KubeRig
 from traitlets.config import Config
 
 from hubbub.config import Options
+from hubbub.free_port import free_port
 from hubbub_proxy_sync.classic import ClassicProxy, host
 from hubbub_proxy_sync.proxies.proxy import ProxyRoute, ProxyUnavailable
 from hubbub_proxy_sync.proxies.site import Hub, Site
@@ -165,8 +165,7 @@ async def test_another_proxy_sync_finds_what_one_has_left(
 async def test_one_that_cannot_see_the_cluster_is_not_there_until_it_can(
     cluster: Cluster, kube: KubeRig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     config = Config()
     config.KubeIngressProxy.k8s_api_host = f"http://127.0.0.1:{port}"
     proxy = proxy_in(tmp_path, monkeypatch, config)

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from hubbub.free_port import claim
 from hubbub_local import process
 from hubbub_local.errors import StackError
 from hubbub_local.folder import Folder, write_private
@@ -50,6 +51,7 @@ def choose(
         else:
             wanted = _any_free(wish.host, not_in={*chosen.values(), *before.values()})
         chosen[name] = wanted
+        claim(wanted)  # also while it is not listened on yet, or between one process and the next
     write_private(folder.ports, json.dumps(before | chosen, indent=1) + "\n")
     return chosen
 
@@ -96,7 +98,7 @@ def _any_free(host: str, not_in: set[int]) -> int:
     low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     candidates = range(max(1024, low - 12_000), low) if low > 2048 else range(20_000, 32_000)
     for port in random.sample(candidates, len(candidates)):
-        if port not in not_in and is_free(host, port):
+        if port not in not_in and is_free(host, port) and claim(port):
             return port
     raise StackError(f"no free port between {candidates.start} and {candidates.stop} on {host or 'any address'}")
 

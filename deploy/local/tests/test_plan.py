@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hubbub.free_port import free_port
 from hubbub.settings import Settings
 from hubbub_local import folder, plan, services
 from hubbub_local.addresses import Address, with_login
@@ -51,16 +52,14 @@ def test_the_same_ports_and_secrets_at_every_start(data: Folder) -> None:
 
 
 def test_a_configured_address_is_used_as_it_is(data: Folder) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     settled = made(data, f"c.JupyterHub.bind_url = 'http://127.0.0.1:{port}/base/'", port=None)
     assert settled.public.url == f"http://127.0.0.1:{port}/base/"
     assert settled.hub.url.endswith("/base/hub/")
 
 
 def test_a_port_on_the_command_line_goes_before_the_configuration(data: Folder) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     settled = made(data, "c.JupyterHub.bind_url = 'http://127.0.0.1:1/base/'", port=port)
     assert settled.public.url == f"http://127.0.0.1:{port}/base/"
 
@@ -210,8 +209,7 @@ def test_each_proxy_has_addresses_of_its_own_and_keeps_them(data: Folder) -> Non
 
 
 def test_a_configured_port_is_that_of_the_first_proxy(data: Folder) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     first, second = scaled(data, 2, f"c.JupyterHub.bind_url = 'http://127.0.0.1:{port}'", port=None).publics
     assert first.port == port
     assert second.port not in (port, None)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from hubbub.free_port import free_port
 from hubbub_local import ports
 from hubbub_local.errors import StackError
 from hubbub_local.folder import Folder
@@ -21,9 +22,7 @@ def taken() -> Iterator[int]:
 
 @pytest.fixture
 def free() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-    return port
+    return free_port()
 
 
 def test_the_usual_port_is_taken_when_it_is_free(data: Folder, free: int) -> None:

