@@ -153,6 +153,7 @@ async def _happen(watched: Watched) -> None:
     await _log_in(house, PEOPLE[1], "neither")
     await watched.sees(21, f'sum({_REQUESTS}_count{{handler="{INFO}", code="200"}})')
     await watched.sees(6, f"sum({_SPAWNS}_count)")
+    await watched.sees(6, 'sum(hubbub_claimed_total{what="start"})')  # each api tells its part when it comes to it
     await watched.sees(1, "sum(jupyterhub_server_stop_seconds_count)")
     await watched.sees(5, "sum(jupyterhub_login_duration_seconds_count)")
     await watched.sees(3, "jupyterhub_running_servers")

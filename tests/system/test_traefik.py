@@ -17,7 +17,7 @@ from traitlets.config import Config
 
 from hubbub.internal_tls.files import Files, serving, write_private
 from hubbub.testing.tls import authorities, issued
-from hubbub_proxy_sync.classic import traefik_file
+from hubbub_proxy_sync.classic import table_file, traefik_file
 from hubbub_proxy_sync.proxies.proxy import Overtaken, ProxyRoute
 from stack import eventually
 from upstreams import Upstreams
@@ -171,6 +171,36 @@ async def test_a_table_that_is_gone_is_seen_and_filled_again(yard: Yard, how: st
     assert await yard.whose(["/user/ada/", "/"]) == ["ada", "hub"]
 
 
+async def test_what_was_wiped_is_not_waited_for(yard: Yard):
+    """A proxy-sync that is new has seen nothing loaded yet, and remembers what the file held when it came."""
+    await yard.started()
+    driver = yard.driver()
+    await driver.start()
+    await driver.get_all_routes()
+    yard.write({})
+    await yard.hang()
+    assert await driver.get_all_routes() == {}
+    async with asyncio.timeout(5):
+        await driver.in_effect()
+
+
+async def test_a_table_that_is_wiped_before_traefik_has_read_it_is_put_back(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+):
+    """Traefik is asked by one of the routes in there whether it has started."""
+    apply, wiped = traefik_file.Watched._apply_dynamic_config, []
+
+    async def wipe_then(self: Any, *arguments: Any) -> None:
+        await apply(self, *arguments)
+        if not wiped:
+            wiped.append(yard.write({}))
+
+    monkeypatch.setattr(traefik_file.Watched, "_apply_dynamic_config", wipe_then)
+    async with asyncio.timeout(20):
+        await yard.started()
+    assert wiped and await yard.who("/") == "hub"
+
+
 async def test_what_others_do_to_our_routes_is_seen(yard: Yard):
     driver = await yard.started()
     for name in ("ada", "bob", "cyd"):
@@ -217,7 +247,7 @@ async def test_what_others_write_while_a_change_is_being_written_stays(yard: Yar
 
     route = await yard.route("/user/bob/", "bob")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(traefik_file, "write_private", write)
+        patch.setattr(table_file, "write_private", write)
         with pytest.raises(Overtaken):
             await driver.change_routes([route], [])
     assert yard.table() == theirs

@@ -15,7 +15,8 @@ from typing import Any
 from hubbub.free_port import free_port
 from hubbub.internal_tls.files import write_private
 from hubbub_proxy_sync.classic.rules import rule
-from hubbub_proxy_sync.classic.traefik_file import Rules, Watched
+from hubbub_proxy_sync.classic.table_file import Rules
+from hubbub_proxy_sync.classic.traefik_file import Watched
 from hubbub_proxy_sync.proxies.site import Site
 
 AT_ONCE = 10_000

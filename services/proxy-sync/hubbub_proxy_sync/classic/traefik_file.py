@@ -2,72 +2,22 @@
 
 import asyncio
 import json
-import os
-import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from tornado.httpclient import HTTPClientError
 
 from hubbub import public_tls
-from hubbub.internal_tls.files import write_private
 from hubbub_proxy_sync.classic.rules import rule
+from hubbub_proxy_sync.classic.table_file import Signature, Table, signature
 from hubbub_proxy_sync.proxies.proxy import Overtaken, ProxyRoute
-
-Table = dict[str, Any]
-#: What tells one state of a file from another; () if there is none.
-Signature = tuple[int, ...]
 
 #: A middleware that nothing uses: which of these Traefik knows tells what it has loaded.
 MARK = "hubbub-"
 #: Seconds between questions whether it has, at first and at last.
 _SOON, _LATE = 0.02, 0.3
-#: What YAML does not take as it is, though JSON does.
-_UNTAKEN = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
-
-
-def signature(path: str | Path) -> Signature:
-    """Of a file; it keeps it when it is renamed."""
-    try:
-        found = os.stat(path)  # noqa: PTH116  (once a second, with what the class has)
-    except OSError:
-        return ()
-    return (found.st_mtime_ns, found.st_ino, found.st_size)
-
-
-class Rules:
-    """A file of JSON, which YAML takes as well: written and read in a hundredth of the time that TOML needs.
-
-    `check` is called when all is ready to take its place, and raises if it must not. `written`: the signature of what
-    was written last.
-    """
-
-    def __init__(self, path: Path, check: Callable[[], None] = lambda: None) -> None:
-        self._path = path
-        self._check = check
-        self.written: Signature = ()
-
-    def load(self) -> Table:
-        """Raises FileNotFoundError. What cannot be read, Traefik cannot read either: nothing is there."""
-        try:
-            found = json.loads(self._path.read_text(errors="replace"))
-        except ValueError:
-            return {}
-        return found if isinstance(found, dict) else {}
-
-    def atomic_dump(self, table: Table) -> None:
-        text = json.dumps(table, ensure_ascii=False, indent=0)
-        ready = self._path.with_name(f"{self._path.name}.{os.getpid()}")  # another proxy-sync may be writing, too
-        write_private(ready, _UNTAKEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
-        try:
-            self._check()
-            self.written = signature(ready)  # of what is there afterwards, that may be another's already
-            ready.replace(self._path)
-        finally:
-            ready.unlink(missing_ok=True)
 
 
 class Watched:
@@ -82,6 +32,8 @@ class Watched:
     _version = 0
     #: Of what the file holds, and of what Traefik has loaded.
     _known, _effective = 0, 0
+    #: Whether the file lacks by what Traefik is asked.
+    _is_bare = False
 
     # Routes ---------------------------------------------------------------------------------
 
@@ -168,6 +120,24 @@ class Watched:
                 with suppress(Overtaken):
                     return self._persist_dynamic_config()
 
+    async def _wait_for_static_config(self) -> None:
+        """For Traefik's API, which is one of the routes in the file: nobody else puts it back if that is wiped now."""
+        waiting = asyncio.ensure_future(super()._wait_for_static_config())  # type: ignore[misc]
+        try:
+            while not (await asyncio.wait({waiting}, timeout=_LATE))[0]:
+                await self._keep_beginning()
+            await waiting
+        finally:
+            waiting.cancel()
+
+    async def _keep_beginning(self) -> None:
+        me: Any = self
+        async with me.mutex:
+            self._reread()
+            if self._is_bare and hasattr(self, "_base"):
+                with suppress(Overtaken):
+                    self._persist_dynamic_config()
+
     def check(self) -> None:
         """Raises Overtaken if the file is not the one that was read."""
         if self._seen != self._signature():
@@ -181,7 +151,7 @@ class Watched:
         self._version = max(self._version + 1, time.time_ns())
         http["middlewares"] = {**kept, f"{MARK}{self._version}": {"addPrefix": {"prefix": "/hubbub"}}}
         super()._persist_dynamic_config()  # type: ignore[misc]
-        self._known = self._version
+        self._known, self._is_bare = self._version, False
         self._seen = getattr(self.dynamic_config_handler, "written", ()) or self._signature()
         self._shown = self._certificates()
 
@@ -198,8 +168,10 @@ class Watched:
             found = self.dynamic_config_handler.load()
         except Exception:  # gone, or not to be read, by whichever library reads it
             found = {}
+        # Not of what is put back: nobody has written that yet, and Traefik would be waited for in vain.
+        self._known = _version_of(found.get("http", {}).get("middlewares", {}))
+        self._is_bare = "route_api" not in found.get("http", {}).get("routers", {})
         self.dynamic_config = self._whole(found)
-        self._known = _version_of(self.dynamic_config["http"].get("middlewares", {}))
 
     def _whole(self, found: Table) -> Table:
         """*found* with all that has to be there, and of our routes those that are whole."""
