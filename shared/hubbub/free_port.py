@@ -1,12 +1,15 @@
 """A TCP port for a server that is about to start."""
 
+import errno
 import random
 import socket
 from collections import deque
+from contextlib import ExitStack
 from pathlib import Path
 
-#: What this process has claimed and may not have listened on yet. The oldest of so many had their time.
-_claims: deque[socket.socket] = deque(maxlen=200)
+#: Claims at once; by then the oldest has had its time.
+MOST = 200
+_claims: deque[socket.socket] = deque()
 
 
 def free_port(host: str = "127.0.0.1") -> int:
@@ -31,13 +34,16 @@ def claim(port: int) -> bool:
     """Whether it is for this process to say who listens there: until it ends, nobody else who looks for one gets it.
 
     A name in the kernel's abstract namespace, of which there is one for each network, as of ports: nothing is left
-    behind, however the process ends.
+    behind, however the process ends. Who may have no such name has what is free without it.
     """
-    name = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    try:
-        name.bind(f"\0hubbub-port-{port}")
-    except OSError:
-        name.close()
-        return False
+    with ExitStack() as unless_claimed:
+        try:
+            name = unless_claimed.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+            name.bind(f"\0hubbub-port-{port}")
+        except OSError as error:
+            return error.errno != errno.EADDRINUSE
+        unless_claimed.pop_all()
     _claims.append(name)
+    if len(_claims) > MOST:
+        _claims.popleft().close()
     return True
