@@ -36,7 +36,8 @@ KEEP_ALIVE = 8.0
 RENEW = FOLLOWED_FOR / 3
 WAITING = 64
 """Messages that a listener may be behind, before we part."""
-_PATIENCE, _AGAIN = 6.0, 0.2
+#: Seconds: for an answer in all; for one, since a question that was under way when the bus died has none; between two.
+_PATIENCE, ASKED, _AGAIN = 6.0, 2.0, 0.2
 _NOTHING = b":\n\n"
 _PLAIN, _EVENTS = "text/plain", "text/event-stream"
 _SCOPE = "admin:server_state"
@@ -87,7 +88,7 @@ async def _ask(request: web.Request, holder: str, word: Word, patience: float = 
     ends = time.monotonic() + patience
     while True:
         try:
-            tail = await request.app[BUS].ask(f"hub.holder.{holder}", word, LogTail, timeout=_PATIENCE)
+            tail = await request.app[BUS].ask(f"hub.holder.{holder}", word, LogTail, timeout=ASKED)
         except (BusUnavailable, Remote):
             if time.monotonic() >= ends:
                 raise ApiError(503, "The worker that holds the server does not answer") from None

@@ -30,9 +30,13 @@ class Worker:
         self.words: list[Word] = []
         self.listeners: dict[str, int] = {}
         self.fails = ""
+        self.deaf = 0  # to so many words from now on
         self._heard = asyncio.Event()
 
-    async def hear(self, _: str, data: bytes) -> LogTail:
+    async def hear(self, _: str, data: bytes) -> LogTail | None:
+        if self.deaf:
+            self.deaf -= 1
+            return None
         word = msgspec.json.decode(data, type=Word)
         self.words.append(word)
         self._heard.set()
@@ -245,6 +249,14 @@ async def test_a_worker_that_has_no_log_says_why(house, worker):
     for path in ("", "?follow=true"):
         answer = await log(house, "ada", path)
         assert (answer.status, (await answer.json())["message"]) == (404, worker.fails)
+
+
+async def test_a_question_that_is_lost_is_asked_again(house, worker, monkeypatch):
+    """As when the bus is restarted just then."""
+    monkeypatch.setattr(server_log, "ASKED", 0.2)
+    worker.deaf = 2
+    answer = await log(house, "ada")
+    assert (answer.status, await answer.text()) == (200, "one\ntwo")
 
 
 async def test_a_server_that_was_never_started_has_none(house, worker):
