@@ -199,7 +199,7 @@ class ClassicProxy(Proxy):
         if traefik.takes_many(self._making.kind):
             try:
                 await self._change("in_effect")
-            except RouteRefused as error:
+            except (RouteRefused, Overtaken) as error:
                 raise ProxyUnavailable(str(error)) from None
 
     async def change_routes(self, wanted: Sequence[ProxyRoute], unwanted: Sequence[str]) -> Failures:

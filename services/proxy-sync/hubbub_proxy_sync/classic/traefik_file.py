@@ -200,19 +200,34 @@ class Watched:
     # What Traefik has -----------------------------------------------------------------------
 
     async def in_effect(self) -> None:
-        """See `Proxy.in_effect`: what another proxy-sync has written Traefik may have yet to load. Raises OSError."""
+        """See `Proxy.in_effect`: what another proxy-sync has written Traefik may have yet to load. Raises OSError,
+        Overtaken.
+        """
         await self._loaded(self._known)
 
     async def _loaded(self, version: int) -> None:
-        """Wait until Traefik has that version of the file, or a later one. Raises OSError."""
+        """Wait until Traefik has that version of the file, or a later one. Raises OSError; Overtaken if somebody has
+        put an older one, or none, in its place.
+        """
         me: Any = self
         pause = _SOON
         async with asyncio.timeout(me.check_route_timeout):
             while self._effective < version:
                 self._effective = await self._loaded_version()
                 if self._effective < version:
+                    if self._is_lost(version):
+                        raise Overtaken("somebody has taken away what Traefik was to load")
                     await asyncio.sleep(pause)
                     pause = min(pause * 1.5, _LATE)
+
+    def _is_lost(self, version: int) -> bool:
+        if self._signature() == self._seen:
+            return False
+        try:
+            found = self.dynamic_config_handler.load()
+        except Exception:  # as when it is read again
+            return True
+        return _version_of(found.get("http", {}).get("middlewares", {})) < version
 
     async def _loaded_version(self) -> int:
         """0 if it does not say."""
