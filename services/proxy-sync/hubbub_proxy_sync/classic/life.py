@@ -119,7 +119,8 @@ class Life:
                 await asyncio.wait({starting}, timeout=_LOOK)
                 self._note(born := children.without(children.of_ours(), before))
                 lost = 0 if born or not children.without(children.failed(), ended) else lost + 1
-            if not starting.done():
+            # What it then says itself, of a connection that was cut, leads nobody to the port.
+            if not starting.done() or (starting.exception() and await self._has_ended(ended)):
                 raise RuntimeError("its process has ended at once: is its port free?")
             starting.result()
             await self.floor.call(known.calm, self.proxy, patience=STOP)
@@ -133,6 +134,14 @@ class Life:
             await asyncio.wait({starting})
             self._end(children.without(children.of_ours(), before))
             raise
+
+    async def _has_ended(self, earlier: children.Found) -> bool:
+        """Whether one of our children has ended badly, or does so in a moment."""
+        for _ in range(_LAST_LOOKS):
+            if children.without(children.failed(), earlier):
+                return True
+            await asyncio.sleep(_LOOK)
+        return False
 
     def _note(self, born: children.Found) -> int | None:
         """Returns the process that the next proxy-sync would find."""

@@ -215,19 +215,11 @@ class Watched:
             while self._effective < version:
                 self._effective = await self._loaded_version()
                 if self._effective < version:
-                    if self._is_lost(version):
+                    self._reread()
+                    if self._known < version:
                         raise Overtaken("somebody has taken away what Traefik was to load")
                     await asyncio.sleep(pause)
                     pause = min(pause * 1.5, _LATE)
-
-    def _is_lost(self, version: int) -> bool:
-        if self._signature() == self._seen:
-            return False
-        try:
-            found = self.dynamic_config_handler.load()
-        except Exception:  # as when it is read again
-            return True
-        return _version_of(found.get("http", {}).get("middlewares", {})) < version
 
     async def _loaded_version(self) -> int:
         """0 if it does not say."""
